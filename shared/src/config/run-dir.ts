@@ -1,0 +1,34 @@
+import { lstatSync, mkdirSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { ConfigError } from '../errors/config-error.ts';
+
+/** Sockets of the system, below the run folder. The only place where their names are written. */
+export const runPaths = {
+  scheduler: (runDir: string) => join(runDir, 'scheduler.sock'),
+  state: (runDir: string) => join(runDir, 'state.sock'),
+  monitor: (runDir: string) => join(runDir, 'monitor.sock'),
+  /** Each process serves its status and metrics on a socket in this folder. */
+  controlDir: (runDir: string) => join(runDir, 'control'),
+  control: (runDir: string, app: string) => join(runDir, 'control', `${app}-${process.pid}.sock`),
+  /** What a model's supervisor says about it, as JSON; replaced whole. */
+  modelStatus: (runDir: string, app: string) => join(runDir, `${app}.status.json`),
+};
+
+/**
+ * Makes the run folder, for this user alone. Throws ConfigError when the name is taken by something that others could
+ * have put there (the temp folder is everybody's).
+ */
+export function ensureRunDir(runDir: string): void {
+  mkdirSync(runPaths.controlDir(runDir), { recursive: true, mode: 0o700 });
+  const found = lstatSync(runDir);
+  if (!found.isDirectory()) throw new ConfigError([`run_dir: ${runDir} is not a folder`]);
+  if (found.uid !== userInfo().uid) {
+    throw new ConfigError([
+      `run_dir: ${runDir} belongs to user ${found.uid}; set ER_RUN_DIR to a folder of your own`,
+    ]);
+  }
+  if ((found.mode & 0o077) !== 0) {
+    throw new ConfigError([`run_dir: ${runDir} is open to other users; run chmod 700 ${runDir}`]);
+  }
+}

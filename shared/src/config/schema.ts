@@ -1,0 +1,193 @@
+import { z } from 'zod';
+
+const port = (fallback: number, what: string) =>
+  z.int().min(1).max(65535).default(fallback).meta({ description: what });
+
+const model = (defaults: {
+  path: string;
+  served_name: string;
+  port: number;
+  gpu: number;
+  gpu_memory_utilization: number;
+}) =>
+  z
+    .strictObject({
+      path: z.string().min(1).default(defaults.path).meta({ description: 'Folder of the model checkpoint.' }),
+      served_name: z
+        .string()
+        .min(1)
+        .default(defaults.served_name)
+        .meta({ description: 'Model name that clients send.' }),
+      port: port(defaults.port, 'Port of the first model server on 127.0.0.1; replicas use +10, +20, …'),
+      gpu: z.int().min(0).default(defaults.gpu).meta({ description: 'GPU index (CUDA_VISIBLE_DEVICES).' }),
+      gpu_memory_utilization: z.number().gt(0).max(1).default(defaults.gpu_memory_utilization).meta({
+        description: "Share of the GPU's total memory that the model server may take, above 0 to 1.",
+      }),
+      replicas: z
+        .int()
+        .min(1)
+        .max(16)
+        .default(1)
+        .meta({ description: 'Model servers to run; they share the GPU memory share evenly.' }),
+      max_model_len: z
+        .int()
+        .min(1)
+        .default(32768)
+        .meta({ description: 'Longest input in tokens, special tokens included.' }),
+      block_size: z.int().min(1).default(16).meta({ description: "vLLM's --block-size, tokens a KV block." }),
+      extra_args: z
+        .array(z.string())
+        .default([])
+        .meta({ description: 'Arguments added to `vllm serve` as they are.' }),
+      urls: z
+        .array(z.url({ protocol: /^https?$/ }))
+        .default([])
+        .meta({ description: 'Model servers run by somebody else; chooses the external engine.' }),
+    })
+    .prefault({});
+
+/**
+ * The whole configuration: every setting, its default, its bounds and its meaning, in one place. The reference page
+ * (docs/configuration.md) and the commented example are generated from it. Units are in the names.
+ */
+export const configSchema = z.strictObject({
+  engine: z.enum(['auto', 'vllm', 'builtin', 'external']).default('auto').meta({
+    description:
+      'What answers: vLLM, the built-in CPU engine, or servers given by `urls`. auto chooses per model.',
+  }),
+  gateway: z
+    .strictObject({
+      host: z.string().min(1).default('0.0.0.0').meta({ description: 'Address to listen on.' }),
+      port: port(2048, 'Port of the gateway.'),
+      workers: z.int().min(1).max(1024).default(64).meta({ description: 'Gateway processes.' }),
+      timeout_seconds: z
+        .number()
+        .positive()
+        .max(86400)
+        .default(600)
+        .meta({ description: 'Longest time from the arrival of a request to its answer; then 504.' }),
+      max_body_bytes: z
+        .int()
+        .min(1024)
+        .default(33554432)
+        .meta({ description: 'Largest request body after decompression; above it 413.' }),
+      tls: z
+        .strictObject({
+          cert: z.string().nullable().default(null).meta({ description: 'PEM certificate chain file.' }),
+          key: z.string().nullable().default(null).meta({ description: 'PEM private key file.' }),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      requests_per_minute: z
+        .int()
+        .min(1)
+        .default(100)
+        .meta({ description: 'Requests a minute for each API key, over all workers.' }),
+      concurrency: z
+        .int()
+        .min(1)
+        .default(500)
+        .meta({ description: 'Requests in flight on this host; the next one gets 503.' }),
+      inputs_per_request: z
+        .int()
+        .min(1)
+        .default(2048)
+        .meta({ description: 'Texts in one embeddings request, documents in one rerank request.' }),
+    })
+    .prefault({}),
+  redis: z
+    .strictObject({
+      url: z
+        .url({ protocol: /^(rediss?|unix)$/ })
+        .nullable()
+        .default(null)
+        .meta({
+          description:
+            'Redis for keys and limits shared by hosts; REDIS_URL is accepted too. Empty: the state app.',
+        }),
+    })
+    .prefault({}),
+  keys: z
+    .strictObject({
+      file: z.string().min(1).default('er_api_keys.json').meta({ description: 'API key file, mode 0600.' }),
+    })
+    .prefault({}),
+  logs: z
+    .strictObject({
+      dir: z
+        .string()
+        .min(1)
+        .default('logs')
+        .meta({ description: 'Folder of logs, pid files and the audit trail.' }),
+      level: z
+        .enum(['error', 'warn', 'info', 'debug'])
+        .default('info')
+        .meta({ description: 'Least severe event that is logged.' }),
+    })
+    .prefault({}),
+  run_dir: z.string().min(1).nullable().default(null).meta({
+    description:
+      'Folder of the unix sockets, made with mode 0700. Empty: under XDG_RUNTIME_DIR or the temp folder, by port.',
+  }),
+  models: z
+    .strictObject({
+      embedding: model({
+        path: '/mnt/workspace/model/Qwen/Qwen3-Embedding-0.6B',
+        served_name: 'Qwen3-Embedding-0.6B',
+        port: 8000,
+        gpu: 1,
+        gpu_memory_utilization: 0.9,
+      }),
+      reranker: model({
+        path: '/mnt/workspace/model/Qwen/Qwen3-Reranker-0.6B',
+        served_name: 'Qwen3-Reranker-0.6B',
+        port: 8001,
+        gpu: 0,
+        gpu_memory_utilization: 0.97,
+      }),
+    })
+    .prefault({}),
+  vllm: z
+    .strictObject({
+      command: z
+        .string()
+        .min(1)
+        .default('vllm')
+        .meta({ description: 'The vllm program: a name on PATH or a path.' }),
+      device: z
+        .enum(['auto', 'gpu', 'cpu'])
+        .default('auto')
+        .meta({ description: 'auto: GPU when nvidia-smi lists one.' }),
+    })
+    .prefault({}),
+  cache: z
+    .strictObject({
+      max_bytes: z
+        .int()
+        .min(0)
+        .default(268435456)
+        .meta({ description: 'Memory for cached vectors and scores; 0 turns the cache off.' }),
+      scope: z
+        .enum(['key', 'shared'])
+        .default('key')
+        .meta({ description: 'Who may hit an entry: the key that made it, or every key (leaks by timing).' }),
+    })
+    .prefault({}),
+  monitor: z
+    .strictObject({
+      port: port(2049, 'Loopback port of metrics and dashboard, without a key.'),
+    })
+    .prefault({}),
+});
+
+/** Settings as the user gave them, defaults filled in. */
+export type Settings = z.infer<typeof configSchema>;
+/** The settings of one model. */
+export type ModelSettings = Settings['models']['embedding'];
+/** The two models, named by what they do. */
+export type Role = 'embedding' | 'reranker';
+/** Both roles, in the order in which they are shown. */
+export const roles = ['embedding', 'reranker'] as const satisfies readonly Role[];

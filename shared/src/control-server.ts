@@ -1,0 +1,48 @@
+import { unlinkSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { type Registry, register } from 'prom-client';
+import { runPaths } from './config/run-dir.ts';
+
+/** What a process shows of itself: read by the monitor and the command line. */
+export interface ControlOptions {
+  runDir: string;
+  app: string;
+  /** Its state as JSON, made anew for each reader. */
+  status: () => unknown;
+  registry?: Registry;
+}
+
+/**
+ * Serves `GET /status` and `GET /metrics` (prom-client's JSON, for merging) of this process on a unix socket of its own,
+ * `control/<app>-<pid>.sock`. A socket and not the PM2 bus, which would load the daemon that accepts connections.
+ */
+export async function serveControl({
+  runDir,
+  app,
+  status,
+  registry = register,
+}: ControlOptions): Promise<() => void> {
+  const path = runPaths.control(runDir, app);
+  const server = createServer(async (request, response) => {
+    const body = request.url === '/metrics' ? await registry.getMetricsAsJSON() : status();
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(body));
+  });
+  server.on('error', () => {});
+  unlinkIfThere(path);
+  // exclusive: in cluster mode the daemon would else open one shared socket for all workers.
+  await new Promise<void>(resolve => server.listen({ path, exclusive: true }, resolve));
+  server.unref();
+  return () => {
+    server.close();
+    server.closeAllConnections();
+    unlinkIfThere(path);
+  };
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // was not there
+  }
+}

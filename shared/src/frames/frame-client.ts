@@ -1,0 +1,141 @@
+import { EventEmitter } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { fromPlainError, RequestError } from '../errors/request-error.ts';
+import { FrameReader, writeFrame } from './codec.ts';
+import type { ClientMessage, ServerMessage } from './messages.ts';
+
+export interface FrameClientOptions {
+  path: string;
+  /** What callers are told when the server stays away: its name and the error. */
+  serverName: string;
+  unavailable: ErrorCode;
+}
+
+export interface CallOptions {
+  /** Longest wait for the answer, in milliseconds, reconnections included. */
+  timeoutMs: number;
+  /** The error when that time is over. Default: the client's `unavailable`. */
+  timeoutError?: () => RequestError;
+  signal?: AbortSignal;
+}
+
+interface PendingCall {
+  message: ClientMessage;
+  resolve: (value: unknown) => void;
+  reject: (error: Error) => void;
+}
+
+/** First and longest wait before a new connection is tried, in milliseconds. */
+const firstRetryMs = 20;
+const lastRetryMs = 500;
+
+/**
+ * Calls methods of a FrameServer over one kept connection. The server may come later, die and return: calls that wait
+ * are sent again on the next connection, so methods must be safe to repeat. Emits `push` (topic, value), `up`, `down`.
+ */
+export class FrameClient extends EventEmitter<{ push: [topic: string, value: unknown]; up: []; down: [] }> {
+  readonly #options: FrameClientOptions;
+  readonly #pending = new Map<number, PendingCall>();
+  #socket: Socket | null = null;
+  #isUp = false;
+  #isClosed = false;
+  #nextId = 1;
+  #retryMs = firstRetryMs;
+  #retryTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: FrameClientOptions) {
+    super();
+    this.#options = options;
+    this.#connect();
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  /** Calls a method. Rejects with the server's RequestError, or the abort reason when `signal` aborts. */
+  call<Result>(
+    method: string,
+    params: unknown,
+    { timeoutMs, timeoutError, signal }: CallOptions,
+  ): Promise<Result> {
+    const id = this.#nextId++;
+    return new Promise<Result>((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason as Error);
+      const settle = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+        this.#pending.delete(id);
+      };
+      const giveUp = (error: Error) => {
+        settle();
+        if (this.#isUp && this.#socket) writeFrame(this.#socket, ['cancel', id] satisfies ClientMessage);
+        reject(error);
+      };
+      const onAbort = () => giveUp(signal?.reason as Error);
+      const timer = setTimeout(() => giveUp(timeoutError?.() ?? this.#unavailable()), timeoutMs);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      const message: ClientMessage = ['call', id, method, params];
+      this.#pending.set(id, {
+        message,
+        resolve: value => {
+          settle();
+          resolve(value as Result);
+        },
+        reject: error => {
+          settle();
+          reject(error);
+        },
+      });
+      if (this.#isUp && this.#socket) writeFrame(this.#socket, message);
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retryTimer);
+    this.#socket?.destroy();
+    for (const call of this.#pending.values()) call.reject(this.#unavailable());
+  }
+
+  #unavailable(): RequestError {
+    return new RequestError(
+      this.#options.unavailable,
+      `The gateway's ${this.#options.serverName} does not answer. Try again in a moment.`,
+      {
+        retryAfterMs: 1000,
+      },
+    );
+  }
+
+  #connect(): void {
+    const socket = connect(this.#options.path);
+    const reader = new FrameReader();
+    this.#socket = socket;
+    socket.on('connect', () => {
+      this.#isUp = true;
+      this.#retryMs = firstRetryMs;
+      for (const call of this.#pending.values()) writeFrame(socket, call.message);
+      this.emit('up');
+    });
+    socket.on('data', chunk => {
+      for (const message of reader.feed(chunk) as ServerMessage[]) this.#receive(message);
+    });
+    socket.on('error', () => {}); // 'close' follows
+    socket.on('close', () => {
+      const wasUp = this.#isUp;
+      this.#isUp = false;
+      if (this.#isClosed) return;
+      if (wasUp) this.emit('down');
+      this.#retryTimer = setTimeout(() => this.#connect(), this.#retryMs);
+      this.#retryMs = Math.min(this.#retryMs * 2, lastRetryMs);
+    });
+  }
+
+  #receive(message: ServerMessage): void {
+    if (message[0] === 'push') this.emit('push', message[1], message[2]);
+    else if (message[0] === 'result') this.#pending.get(message[1])?.resolve(message[2]);
+    else this.#pending.get(message[1])?.reject(fromPlainError(message[2]));
+  }
+}

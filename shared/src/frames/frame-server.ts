@@ -1,0 +1,126 @@
+import { chmodSync, existsSync, unlinkSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { toPlainError } from '../errors/request-error.ts';
+import { FrameReader, writeFrame } from './codec.ts';
+import type { ClientMessage, ServerMessage } from './messages.ts';
+
+/** What a method gets beside its parameters. */
+export interface CallContext {
+  /** Aborts when the caller cancels or its connection closes. */
+  signal: AbortSignal;
+}
+
+export type FrameMethod = (params: never, context: CallContext) => Promise<unknown>;
+
+export interface FrameServerOptions {
+  path: string;
+  methods: Record<string, FrameMethod>;
+  /** Messages for each new connection, before any answer. */
+  greeting?: () => { topic: string; value: unknown }[];
+  /** A method threw something that is no RequestError. */
+  onUnexpectedError: (error: unknown, method: string) => void;
+}
+
+/**
+ * Serves methods on a unix socket (mode 0600). A connection that closes aborts its calls, so whatever a call holds
+ * is given back however its caller died.
+ */
+export class FrameServer {
+  readonly #options: FrameServerOptions;
+  readonly #server: Server;
+  readonly #connections = new Set<Socket>();
+
+  constructor(options: FrameServerOptions) {
+    this.#options = options;
+    this.#server = createServer(socket => this.#serve(socket));
+  }
+
+  /** Listens, taking the place of a dead predecessor's socket file. Throws when a live process answers there. */
+  async listen(): Promise<void> {
+    const { path } = this.#options;
+    if (existsSync(path)) {
+      if (await answers(path)) throw new Error(`another process serves ${path} already`);
+      unlinkSync(path);
+    }
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(path, resolve);
+    });
+    chmodSync(path, 0o600);
+  }
+
+  /** Sends news to every connection. */
+  broadcast(topic: string, value: unknown): void {
+    for (const socket of this.#connections) send(socket, ['push', topic, value]);
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise(resolve => this.#server.close(resolve));
+    for (const socket of this.#connections) socket.destroy();
+    await closed;
+  }
+
+  #serve(socket: Socket): void {
+    const calls = new Map<number, AbortController>();
+    const reader = new FrameReader();
+    this.#connections.add(socket);
+    for (const { topic, value } of this.#options.greeting?.() ?? []) send(socket, ['push', topic, value]);
+    socket.on('error', () => {}); // 'close' follows
+    socket.on('close', () => {
+      this.#connections.delete(socket);
+      for (const call of calls.values()) call.abort();
+    });
+    socket.on('data', chunk => {
+      let messages: unknown[];
+      try {
+        messages = reader.feed(chunk);
+      } catch (error) {
+        this.#options.onUnexpectedError(error, 'frame');
+        socket.destroy();
+        return;
+      }
+      for (const message of messages as ClientMessage[]) {
+        if (message[0] === 'cancel') calls.get(message[1])?.abort();
+        else void this.#answer(socket, calls, message);
+      }
+    });
+  }
+
+  async #answer(
+    socket: Socket,
+    calls: Map<number, AbortController>,
+    [, id, method, params]: Extract<ClientMessage, ['call', ...unknown[]]>,
+  ): Promise<void> {
+    const controller = new AbortController();
+    calls.set(id, controller);
+    try {
+      const run = this.#options.methods[method];
+      if (!run) throw new Error(`no method ${method}`);
+      const value = await run(params as never, { signal: controller.signal });
+      if (!controller.signal.aborted) send(socket, ['result', id, value]);
+    } catch (error) {
+      if (controller.signal.aborted) return;
+      const plain = toPlainError(error);
+      if (plain.code === 'internal_error') this.#options.onUnexpectedError(error, method);
+      send(socket, ['error', id, plain]);
+    } finally {
+      calls.delete(id);
+    }
+  }
+}
+
+function send(socket: Socket, message: ServerMessage): void {
+  if (!socket.destroyed) writeFrame(socket, message);
+}
+
+/** Whether a process accepts connections at a unix socket. */
+export function answers(path: string): Promise<boolean> {
+  return new Promise(resolve => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+}

@@ -1,0 +1,113 @@
+import type { Engine } from './config/effective-config.ts';
+import type { Role } from './config/schema.ts';
+
+/**
+ * What gateway workers ask the scheduler, over the socket `scheduler.sock`: method `run` with a RunParams, answered with
+ * the Result of the job's kind; pushes of topic `models` with a ModelsStatus on connecting and on every change.
+ */
+export interface RunParams<AnyJob extends Job = Job> {
+  job: AnyJob;
+  requestId: string;
+  /** Whose turn it is: fairness is between keys. */
+  keyId: string;
+  /** When the caller stops waiting, Unix time in milliseconds. */
+  deadlineAt: number;
+}
+
+/** Work for one model, in no client's dialect. Inputs are texts, or token ids as the caller gave them. */
+export type Job = EmbedJob | ScoreJob | TokenizeJob | DetokenizeJob;
+
+export interface EmbedJob {
+  kind: 'embed';
+  inputs: (string | number[])[];
+  /** Length of each vector, cut and normalised again; null is the model's own. */
+  dimensions: number | null;
+}
+
+/** Scores of pairs: `documents[i]` against `queries[i]`, or against the only query when there is one. */
+export interface ScoreJob {
+  kind: 'score';
+  queries: string[];
+  documents: string[];
+  /** What the reranker is told to judge by; null is the model card's default. */
+  instruction: string | null;
+}
+
+export interface TokenizeJob {
+  kind: 'tokenize';
+  role: Role;
+  prompt: string;
+  addSpecialTokens: boolean;
+}
+
+export interface DetokenizeJob {
+  kind: 'detokenize';
+  role: Role;
+  tokens: number[];
+}
+
+/** What every result says of how it came about. */
+export interface ResultBase {
+  /** The model that answered, by its real name. */
+  model: string;
+  /** Value of `x-er-engine`. */
+  engine: string;
+  /** Tokens of the whole job, special and template tokens included. */
+  promptTokens: number;
+  /** Items answered from the cache. */
+  cacheHits: number;
+  /** Time between arrival and dispatch, and from then to the answer, in milliseconds. */
+  queueMs: number;
+  upstreamMs: number;
+}
+
+export interface EmbedResult extends ResultBase {
+  dimensions: number;
+  /** float32, little endian, `inputs.length * dimensions` of them in the order of the inputs. */
+  vectors: Uint8Array;
+}
+
+export interface ScoreResult extends ResultBase {
+  /** One for each document, in their order. */
+  scores: number[];
+}
+
+export interface TokenizeResult extends ResultBase {
+  tokens: number[];
+  maxModelLen: number;
+}
+
+export interface DetokenizeResult extends ResultBase {
+  prompt: string;
+}
+
+export type ResultOf<AnyJob extends Job> = AnyJob extends EmbedJob
+  ? EmbedResult
+  : AnyJob extends ScoreJob
+    ? ScoreResult
+    : AnyJob extends TokenizeJob
+      ? TokenizeResult
+      : DetokenizeResult;
+
+/** What is known of one model now. */
+export interface ModelStatus {
+  role: Role;
+  servedName: string;
+  engine: Engine;
+  /** The model that really answers, as its server names it; null until it was seen. */
+  modelName: string | null;
+  /** Value of `x-er-engine`: `vllm`, or `builtin` with the name of its model. */
+  engineLabel: string;
+  isReady: boolean;
+  /** Why it is not ready, in one line; null when it is. */
+  reason: string | null;
+  /** Longest input in tokens; null until it was seen. */
+  maxModelLen: number | null;
+  upstreams: { url: string; isReady: boolean; reason: string | null; inFlight: number }[];
+}
+
+export interface ModelsStatus {
+  models: Record<Role, ModelStatus>;
+  inFlight: number;
+  concurrency: number;
+}
