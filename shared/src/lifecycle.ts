@@ -10,8 +10,12 @@ const crashExitCode = 70;
 export interface ProcessContext {
   config: EffectiveConfig;
   logger: Logger;
+  /** Number of this process among those of its app, from 0; a reload runs two of one number for a while. */
+  instance: number;
   /** Registers what must end before the process does; run last first, on SIGINT, SIGTERM or loss of the PM2 daemon. */
   onStop: (close: () => unknown) => void;
+  /** Ends this process as a signal would (closers, then the log), with this exit status. */
+  stop: (why: string, exitCode: number) => Promise<void>;
 }
 
 /**
@@ -63,7 +67,13 @@ export async function runProcess(
     logger.close();
     logger = createLogger(app, config.logs.level);
     ensureRunDir(config.run_dir);
-    await start({ config, logger, onStop: close => closers.push(close) });
+    await start({
+      config,
+      logger,
+      instance: Number(process.env.NODE_APP_INSTANCE ?? 0),
+      onStop: close => closers.push(close),
+      stop,
+    });
   } catch (error) {
     crash('cannot start', error);
   }

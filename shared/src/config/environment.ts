@@ -35,7 +35,9 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): {
   const problems: string[] = [];
   if (environment.REDIS_URL) assign(settings, ['redis', 'url'], environment.REDIS_URL);
   for (const [name, text] of Object.entries(environment)) {
-    if (!name.startsWith('ER_') || reserved.has(name) || text === undefined) continue;
+    // ER_TEST_* are switches of the test suites.
+    if (!name.startsWith('ER_') || name.startsWith('ER_TEST_') || reserved.has(name) || text === undefined)
+      continue;
     const leaf = leaves.get(name);
     if (!leaf) problems.push(`${name}: no such setting (see docs/configuration.md for the names)`);
     else assign(settings, leaf.path, valueFromText(text, unwrap(leaf.schema)));

@@ -8,11 +8,17 @@ export const runPaths = {
   scheduler: (runDir: string) => join(runDir, 'scheduler.sock'),
   state: (runDir: string) => join(runDir, 'state.sock'),
   monitor: (runDir: string) => join(runDir, 'monitor.sock'),
+  /** What the monitor has counted, for the monitor after it. */
+  monitorCounters: (runDir: string) => join(runDir, 'monitor-counters.json'),
   /** Each process serves its status and metrics on a socket in this folder. */
   controlDir: (runDir: string) => join(runDir, 'control'),
   control: (runDir: string, app: string) => join(runDir, 'control', `${app}-${process.pid}.sock`),
   /** What a model's supervisor says about it, as JSON; replaced whole. */
   modelStatus: (runDir: string, app: string) => join(runDir, `${app}.status.json`),
+  /** The model server's process group, to recognise one that was left over. The supervisor's own. */
+  modelGroup: (runDir: string, app: string) => join(runDir, `${app}.group.json`),
+  /** How often a model server failed to start in a row. The supervisor's own. */
+  modelStarts: (runDir: string, app: string) => join(runDir, `${app}.starts.json`),
 };
 
 /**

@@ -10,6 +10,8 @@ export interface FrameClientOptions {
   /** What callers are told when the server stays away: its name and the error. */
   serverName: string;
   unavailable: ErrorCode;
+  /** How long calls wait for a server that is away before they fail, in milliseconds. Default: as long as each call says. */
+  patienceMs?: number;
 }
 
 export interface CallOptions {
@@ -43,10 +45,14 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
   #nextId = 1;
   #retryMs = firstRetryMs;
   #retryTimer: NodeJS.Timeout | undefined;
+  #patienceTimer: NodeJS.Timeout | undefined;
+  /** The server stayed away for longer than calls are willing to wait. */
+  #isGivenUp = false;
 
   constructor(options: FrameClientOptions) {
     super();
     this.#options = options;
+    this.#startPatience();
     this.#connect();
   }
 
@@ -63,6 +69,7 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
     const id = this.#nextId++;
     return new Promise<Result>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
+      if (this.#isGivenUp) return reject(this.#unavailable());
       const settle = () => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
@@ -95,8 +102,22 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#patienceTimer);
     this.#socket?.destroy();
+    this.#rejectAll();
+  }
+
+  #rejectAll(): void {
     for (const call of this.#pending.values()) call.reject(this.#unavailable());
+  }
+
+  #startPatience(): void {
+    if (this.#options.patienceMs === undefined) return;
+    this.#patienceTimer = setTimeout(() => {
+      this.#isGivenUp = true;
+      this.#rejectAll();
+    }, this.#options.patienceMs);
+    this.#patienceTimer.unref();
   }
 
   #unavailable(): RequestError {
@@ -116,6 +137,8 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
     socket.on('connect', () => {
       this.#isUp = true;
       this.#retryMs = firstRetryMs;
+      this.#isGivenUp = false;
+      clearTimeout(this.#patienceTimer);
       for (const call of this.#pending.values()) writeFrame(socket, call.message);
       this.emit('up');
     });
@@ -127,7 +150,10 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
       const wasUp = this.#isUp;
       this.#isUp = false;
       if (this.#isClosed) return;
-      if (wasUp) this.emit('down');
+      if (wasUp) {
+        this.#startPatience();
+        this.emit('down');
+      }
       this.#retryTimer = setTimeout(() => this.#connect(), this.#retryMs);
       this.#retryMs = Math.min(this.#retryMs * 2, lastRetryMs);
     });

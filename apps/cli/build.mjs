@@ -1,0 +1,77 @@
+// Builds every app into one CommonJS file, dist/<app>/main.cjs, and its first line, dist/<app>/start.cjs.
+// One file, and V8's code kept from the last start, is what lets 64 workers come up in seconds.
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const { sourceStamp, stampFile } = createRequire(import.meta.url)('./source-stamp.cjs');
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+
+const sources = {
+  gateway: 'apps/gateway/src',
+  scheduler: 'apps/scheduler/src',
+  state: 'apps/state/src',
+  monitor: 'apps/monitor/src',
+  engine: 'apps/engine/src',
+  cli: 'apps/cli/src',
+  supervisor: 'supervisor/src',
+};
+
+/** Packages with native parts, data files or a program of their own: left in node_modules. */
+const external = [
+  '@energetic-ai/*',
+  '@anush008/*',
+  'tiktoken',
+  'systeminformation',
+  'msgpackr-extract',
+  'pm2',
+];
+
+/** The first lines of a process; `require('./main.cjs')` comes after the compile cache is on. */
+const startScript = app => `'use strict';
+require('../../apps/cli/node-version.cjs').refuseOldNode('${app}');
+const nodeModule = require('node:module');
+const path = require('node:path');
+nodeModule.enableCompileCache(path.join(__dirname, '../../node_modules/.cache/er-gateway'));
+require('./main.cjs');
+// Node writes the cache only when a process ends in good order; the first worker does it at once, for the others.
+if ((process.env.NODE_APP_INSTANCE ?? '0') === '0') setTimeout(() => nodeModule.flushCompileCache(), 300).unref();
+`;
+
+const apps = Object.keys(sources).filter(app => existsSync(join(root, sources[app], 'main.ts')));
+const entryPoints = Object.fromEntries(apps.map(app => [`${app}/main`, join(root, sources[app], 'main.ts')]));
+entryPoints.ecosystem = join(root, 'apps/cli/src/ecosystem.ts');
+
+const stamp = sourceStamp(root);
+const { outputFiles } = await build({
+  absWorkingDir: root,
+  entryPoints,
+  outdir: join(root, 'dist'),
+  outExtension: { '.js': '.cjs' },
+  bundle: true,
+  write: false,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node22.19',
+  minifyWhitespace: true,
+  minifySyntax: true,
+  sourcemap: 'linked',
+  sourcesContent: false,
+  legalComments: 'none',
+  external,
+  logLevel: 'warning',
+});
+
+for (const { path, text } of outputFiles) replaceFile(path, text);
+for (const app of apps) replaceFile(join(root, 'dist', app, 'start.cjs'), startScript(app));
+replaceFile(join(root, stampFile), stamp);
+
+/** Replaces a file in one step: a worker that starts at this moment reads the old or the new one, never half. */
+function replaceFile(path, text) {
+  if (existsSync(path) && readFileSync(path, 'utf8') === text) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,17 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type EffectiveConfig, writeEffectiveConfig } from '@er-gateway/shared/config/effective-config';
+import { ensureRunDir } from '@er-gateway/shared/config/run-dir';
+import { pm2Home } from '../node-version.cjs';
+
+/**
+ * Makes the folders that the apps need and writes the configuration for them. It stands in PM2's folder, which outlives
+ * a reboot, so that `pm2 resurrect` finds it; one file for each gateway port. Throws ConfigError.
+ */
+export function prepareApps(config: EffectiveConfig, environment: NodeJS.ProcessEnv): string {
+  ensureRunDir(config.run_dir);
+  mkdirSync(config.logs.dir, { recursive: true });
+  const file = join(pm2Home(environment), 'er-gateway', `config-${config.gateway.port}.json`);
+  writeEffectiveConfig(config, file);
+  return file;
+}

@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
+import { roles } from '@er-gateway/shared/config/schema';
+import { configExitCode } from '@er-gateway/shared/errors/config-error';
+
+/** The name under which PM2 groups our apps: `pm2 logs er-gateway`. */
+export const namespace = 'er-gateway';
+
+/** One app as PM2 takes it (pm2 7.0.4, lib/API/schema.json). */
+export interface Pm2App {
+  name: string;
+  script: string;
+  args: string[];
+  exec_mode: 'cluster' | 'fork';
+  instances: number;
+  [option: string]: unknown;
+}
+
+/** Longest time that a process gets to end what it has begun, before PM2 kills it. */
+const killTimeoutMs = 60_000;
+
+/** Every app of the system, the slowest to start first: PM2 starts two at a time, and all workers of one app in a row. */
+export function pm2Apps(config: EffectiveConfig, configFile: string): Pm2App[] {
+  const app = (name: string, script: string, options: Partial<Pm2App> = {}): Pm2App => ({
+    name,
+    namespace,
+    script: join('dist', script, 'start.cjs'),
+    args: [],
+    cwd: config.root,
+    exec_mode: 'fork',
+    instances: 1,
+    env: { ER_EFFECTIVE_CONFIG: configFile },
+    out_file: join(config.logs.dir, `${name}.log`),
+    error_file: join(config.logs.dir, `${name}.log`),
+    merge_logs: true,
+    autorestart: true,
+    // A restart delay would turn this into an endless "waiting restart" (pm2 7.0.4, God.js handleExit).
+    stop_exit_codes: [configExitCode],
+    kill_timeout: killTimeoutMs,
+    kill_retry_time: 50,
+    // No process but a supervisor has children, and it ends its own; PM2's way would signal a model server's parts.
+    treekill: false,
+    // PM2's agent inside each process costs CPU and memory, and ends it before it can clean up when PM2 dies.
+    pmx: false,
+    vizion: false,
+    ...options,
+  });
+  const models = roles
+    .filter(role => config.models[role].engine !== 'external')
+    .map(role => app(role, 'supervisor', { args: [role], instances: config.models[role].replicas }));
+  const state = config.redis.url === null ? [app('state', 'state')] : [];
+  return [
+    app('gateway', 'gateway', {
+      exec_mode: 'cluster',
+      instances: config.gateway.workers,
+      // A reload ends an old worker when the new one listens, or after this time.
+      listen_timeout: killTimeoutMs,
+    }),
+    app('scheduler', 'scheduler'),
+    ...state,
+    ...models,
+    app('monitor', 'monitor'),
+  ];
+}

@@ -1,0 +1,83 @@
+import { globSync } from 'node:fs';
+import { Command } from 'commander';
+import type { CommandContext } from './command-context.ts';
+import { dev } from './dev.ts';
+import { logs } from './logs.ts';
+import { modelsStart, modelsStatus, modelsStop, rolesNamed } from './models.ts';
+import { runNode } from './run-node.ts';
+import { start } from './start.ts';
+import { status } from './status.ts';
+import { stop } from './stop.ts';
+import { test } from './test.ts';
+
+/** The commands behind `npm start`, `npm stop`, `npm run status` and so on. */
+export function createProgram(context: CommandContext): Command {
+  const { root, environment } = context;
+  const exitWith = (code: number) => {
+    process.exitCode = code;
+  };
+  const program = new Command('er-gateway').description(
+    'Qwen3-Embedding-0.6B and Qwen3-Reranker-0.6B behind one port.',
+  );
+  program
+    .command('start')
+    .description('start what does not run, and wait until both models answer')
+    .action(() => start(context));
+  program
+    .command('stop')
+    .description('stop everything')
+    .action(() => stop(context));
+  program
+    .command('restart')
+    .description('stop everything and start it with the settings as they are now')
+    .action(async () => {
+      await stop(context);
+      await start(context);
+    });
+  program
+    .command('status')
+    .description('models, workers, ports, GPUs in one look')
+    .option('--json', 'for programs')
+    .action(options => status(context, options));
+  program
+    .command('logs [app]')
+    .description('last lines of the logs')
+    .option('-f, --follow', 'go on with those that follow')
+    .option('-n, --lines <n>', 'how many', '30')
+    .action(async (app, options) => exitWith(await logs(context, app, options)));
+
+  const models = program.command('models').description('the model servers alone');
+  models.command('start [model]').action(model => modelsStart(context, rolesNamed(model)));
+  models.command('stop [model]').action(model => modelsStop(context, rolesNamed(model)));
+  models
+    .command('status [model]', { isDefault: true })
+    .option('--json', 'for programs')
+    .action((model, { json = false }) => modelsStatus(context, rolesNamed(model), json));
+
+  program
+    .command('dev')
+    .description('start with two workers; build and reload on changes')
+    .action(() => dev(context));
+  program
+    .command('test [files...]')
+    .description('run all tests, or those named')
+    .action(async files => exitWith(await test(context, files)));
+  program
+    .command('test:vllm')
+    .description('install a real vLLM on the CPU and run the tests that need one')
+    .action(async () => {
+      const installed = await runNode(root, ['test/kit/vllm/install.ts'], environment);
+      if (installed !== 0) return exitWith(installed);
+      const files = ['test/integration/model-contract.test.ts', ...globSync('test/vllm/*.test.ts')];
+      exitWith(await test({ ...context, environment: { ...environment, ER_TEST_VLLM: '1' } }, files));
+    });
+  program
+    .command('bench [name]')
+    .description('measure, side by side in one run')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(async (_, __, command) =>
+      exitWith(await runNode(root, ['test/bench/main.ts', ...command.args], environment)),
+    );
+  return program;
+}

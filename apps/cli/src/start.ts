@@ -1,0 +1,105 @@
+import { rmSync } from 'node:fs';
+import { type EffectiveConfig, resolveConfig } from '@er-gateway/shared/config/effective-config';
+import { runPaths } from '@er-gateway/shared/config/run-dir';
+import { isAtLeast, nodeOfProcess, oldestNode, runningPm2Daemon } from '../node-version.cjs';
+import { type CommandContext, CommandError } from './command-context.ts';
+import { prepareApps } from './effective-config-file.ts';
+import { gatewayUrl } from './gateway-request.ts';
+import { modelViews } from './model-view.ts';
+import { type Pm2App, pm2Apps } from './pm2-apps.ts';
+import { takenPorts } from './preflight.ts';
+import { createProgress } from './progress.ts';
+import { type RunningSystem, runningSystem } from './running-system.ts';
+import { describeFailure, type StartFailure } from './start-failure.ts';
+import { summaryOf } from './summary.ts';
+import { waitUntilUp } from './wait-until-up.ts';
+
+/**
+ * Starts what does not run yet, waits until both models answer, and says how to use it. Throws ConfigError, and
+ * CommandError when a port is taken (nothing is started then) or an app does not come up.
+ */
+export async function start(context: CommandContext): Promise<void> {
+  const { root, environment, pm2, output } = context;
+  const begin = performance.now();
+  const wanted = resolveConfig(root, environment);
+  await replaceOldDaemon(context);
+  const running = await runningSystem(root, pm2);
+  refuseForeign(running, root);
+
+  // What runs keeps its settings: parts of one system must not disagree.
+  const config = running.config ?? wanted;
+  const missing = missingApps(running, config);
+  if (missing.length === 0) output.write(`er-gateway is up already: ${gatewayUrl(config)}\n`);
+  if (JSON.stringify(config) !== JSON.stringify(wanted))
+    output.write('The settings have changed since; `npm run restart` puts them to use.\n');
+
+  const taken = await takenPorts(config, new Set(missing.map(app => app.name)));
+  if (taken.length > 0) throw new CommandError(`er-gateway was not started.\n${taken.join('\n')}`);
+  const started = missing.length === 0 ? Promise.resolve(null) : startApps(context, config, missing);
+  await finish(context, config, started, begin);
+}
+
+/** Runs `pm2 start` for `apps`; resolves to why PM2 refused, or null. Throws ConfigError for an unusable run folder. */
+export async function startApps(
+  { pm2, environment }: CommandContext,
+  config: EffectiveConfig,
+  apps: readonly Pm2App[],
+): Promise<StartFailure | null> {
+  const configFile = prepareApps(config, environment);
+  for (const app of apps) rmSync(runPaths.modelStatus(config.run_dir, app.name), { force: true });
+  const only = apps.map(app => app.name).join(',');
+  const { code, output } = await pm2.run(['start', 'ecosystem.config.js', '--only', only], {
+    ER_EFFECTIVE_CONFIG: configFile,
+  });
+  return code === 0 ? null : { reason: `pm2 start failed:\n${output.trim()}`, logFile: null };
+}
+
+async function finish(
+  { pm2, output }: CommandContext,
+  config: EffectiveConfig,
+  started: Promise<StartFailure | null>,
+  begin: number,
+): Promise<void> {
+  const progress = createProgress(output, 'Waiting for er-gateway');
+  const failure = await waitUntilUp({ config, pm2, progress, started, isTerminal: output.isTTY });
+  const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+  if (failure) {
+    progress.end('er-gateway is not up', false);
+    throw new CommandError(
+      `${describeFailure(failure)}\n\nWhat runs goes on running: npm run status shows it, npm stop ends it.`,
+    );
+  }
+  progress.end(`er-gateway is up (${seconds} s)`, true);
+  output.write(`${summaryOf(config, await modelViews(config))}\n`);
+}
+
+/** A PM2 daemon on a Node that is too old for the workers: replaced when it runs nothing, else it is the user's choice. */
+async function replaceOldDaemon({ environment, pm2 }: CommandContext): Promise<void> {
+  const pid = runningPm2Daemon(environment);
+  const node = pid && nodeOfProcess(pid);
+  if (!node || isAtLeast(node, oldestNode)) return;
+  const apps = await pm2.list();
+  if (apps.length > 0) {
+    throw new CommandError(
+      `The PM2 daemon (pid ${pid}) runs on Node ${node}, its workers would too, and ${oldestNode} or newer is needed. ` +
+        `It runs ${[...new Set(apps.map(app => app.name))].join(', ')}. \`npx pm2 kill && npm start\` stops these and starts er-gateway.`,
+    );
+  }
+  await pm2.run(['kill']);
+}
+
+function refuseForeign({ processes }: RunningSystem, root: string): void {
+  const foreign = processes.find(process => process.cwd !== root);
+  if (foreign) {
+    throw new CommandError(
+      `This PM2 runs an er-gateway of another folder already: ${foreign.cwd}. Stop it there (npm stop), or set PM2_HOME to a folder of its own for this one.`,
+    );
+  }
+}
+
+const isRunning = (status: string) => status === 'online' || status === 'launching';
+
+function missingApps({ processes }: RunningSystem, config: EffectiveConfig): Pm2App[] {
+  const names = new Set(processes.filter(({ status }) => isRunning(status)).map(({ name }) => name));
+  return pm2Apps(config, '').filter(app => !names.has(app.name));
+}

@@ -1,0 +1,69 @@
+import { runPaths } from '@er-gateway/shared/config/run-dir';
+import { roles } from '@er-gateway/shared/config/schema';
+import { RequestError } from '@er-gateway/shared/errors/request-error';
+import express, { type Express } from 'express';
+import { dialectRoutes } from './dialects/table.ts';
+import type { Route } from './request/exchange.ts';
+import { handleModelRequest, handleRequest, type RequestDependencies } from './request/handle-request.ts';
+import { addHealthRoutes } from './routes/health.ts';
+import { sendModels } from './routes/models.ts';
+import { createProxy } from './routes/proxies.ts';
+
+/** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes. */
+export function createApp(dependencies: RequestDependencies, isDraining: () => boolean): Express {
+  const { config, scheduler, logger } = dependencies;
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.enable('case sensitive routing');
+
+  addHealthRoutes(app, { models: () => scheduler.models, isDraining });
+
+  for (const route of dialectRoutes) app.post(route.path, handleModelRequest(route, dependencies));
+
+  const modelsRoute: Route = { name: '/v1/models', access: 'key', isCharged: true, dialect: null };
+  app.get(
+    ['/v1/models', '/v1/models/:model'],
+    handleRequest(modelsRoute, dependencies, exchange =>
+      sendModels(exchange, { config, models: scheduler.models }),
+    ),
+  );
+
+  const monitor = { socketPath: runPaths.monitor(config.run_dir) };
+  for (const path of ['/metrics', '/dashboard', '/admin']) {
+    const route: Route = { name: path, access: 'admin', isCharged: false, dialect: null };
+    const proxy = createProxy({ name: 'monitor', target: monitor, prefix: path }, logger);
+    app.use(path, handleRequest(route, dependencies, proxy));
+  }
+  for (const role of roles) {
+    const path = `/engines/${role}`;
+    const route: Route = { name: path, access: 'admin', isCharged: false, dialect: null };
+    const [target = ''] = config.models[role].upstreams;
+    const proxy = createProxy({ name: `${role} model server`, target, prefix: '' }, logger);
+    app.use(path, handleRequest(route, dependencies, proxy));
+  }
+
+  const allowed = new Map<string, string>([
+    ...dialectRoutes.map(({ path }) => [path, 'POST'] as const),
+    ['/v1/models', 'GET'],
+    ['/health', 'GET'],
+    ['/health/live', 'GET'],
+    ['/health/ready', 'GET'],
+  ]);
+  const unknownRoute: Route = { name: 'unknown', access: 'key', isCharged: true, dialect: null };
+  app.use(
+    handleRequest(unknownRoute, dependencies, ({ req }) => {
+      const method = allowed.get(req.path);
+      if (method === undefined)
+        throw new RequestError(
+          'not_found',
+          'There is no such route here. GET /v1/models and the README list what there is.',
+        );
+      throw new RequestError('method_not_allowed', `This route takes ${method}.`, {
+        headers: { allow: method },
+      });
+    }),
+  );
+  return app;
+}

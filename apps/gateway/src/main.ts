@@ -1,0 +1,56 @@
+import { runPaths } from '@er-gateway/shared/config/run-dir';
+import { serveControl } from '@er-gateway/shared/control-server';
+import { ensureKeyFile } from '@er-gateway/shared/keys/ensure-key-file';
+import { KeyDirectory, keySource } from '@er-gateway/shared/keys/key-directory';
+import { KeyFile } from '@er-gateway/shared/keys/key-file';
+import { runProcess } from '@er-gateway/shared/lifecycle';
+import { createGatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
+import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
+import { createStore } from '@er-gateway/shared/state/create-store';
+import { ResilientStore } from '@er-gateway/shared/state/resilient-store';
+import { register } from 'prom-client';
+import { createApp } from './app.ts';
+import { AuditFile } from './audit/audit-file.ts';
+import { Listener } from './listener.ts';
+import { Recorder } from './request/recorder.ts';
+import { SchedulerClient } from './scheduler-client.ts';
+
+void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
+  const { file } = config.keys;
+  const made = ensureKeyFile(file);
+  if (made.created) logger.info(`made an API key, shown here once: ${made.key}`, { file });
+  const keyFile = new KeyFile(file, logger);
+  keyFile.watch();
+  onStop(() => keyFile.close());
+  const store = new ResilientStore({
+    store: await createStore(config, logger),
+    workers: config.gateway.workers,
+    logger,
+  });
+  onStop(() => store.close());
+  const keys = new KeyDirectory({ keyFile, store, source: keySource(file), logger });
+  keys.start();
+  onStop(() => keys.close());
+  const scheduler = new SchedulerClient(
+    runPaths.scheduler(config.run_dir),
+    config.gateway.timeout_seconds * 1000,
+  );
+  onStop(() => scheduler.close());
+  const audit = new AuditFile(config.logs.dir, instance, logger);
+  onStop(() => audit.close());
+
+  const recorder = new Recorder(createGatewayMetrics(register), audit);
+  createProcessMetrics(register, 'gateway');
+  const app = createApp({ config, keys, store, scheduler, recorder, logger }, () => listener.isDraining);
+  const listener = new Listener(app, config.gateway);
+  await listener.listen();
+  onStop(() => listener.drain());
+
+  const status = () => ({
+    inFlight: recorder.inFlight,
+    isDraining: listener.isDraining,
+    auditLinesLost: audit.lost,
+  });
+  onStop(await serveControl({ runDir: config.run_dir, app: 'gateway', status }));
+  process.send?.('ready');
+});

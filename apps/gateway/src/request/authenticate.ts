@@ -1,0 +1,42 @@
+import { RequestError } from '@er-gateway/shared/errors/request-error';
+import type { KeyDirectory } from '@er-gateway/shared/keys/key-directory';
+import type { Exchange } from './exchange.ts';
+
+/** Finds out who asks, by `Authorization: Bearer KEY` or `?api_key=KEY`, before a byte of the body is read. */
+export async function authenticate(exchange: Exchange, keys: KeyDirectory): Promise<void> {
+  const presented = presentedKey(exchange);
+  if (presented === null) {
+    throw new RequestError(
+      'invalid_api_key',
+      'No API key was sent. Send "Authorization: Bearer KEY", or ?api_key=KEY in the address.',
+      {
+        headers: { 'www-authenticate': 'Bearer' },
+      },
+    );
+  }
+  const key = await keys.find(presented);
+  if (key === null) {
+    throw new RequestError(
+      'invalid_api_key',
+      'The API key is not known here. Check it for typing errors; it may have been removed.',
+      {
+        headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+      },
+    );
+  }
+  exchange.key = key;
+  if (exchange.route.access === 'admin' && key.role !== 'admin') {
+    throw new RequestError('permission_denied', 'This route needs a key of role admin.');
+  }
+}
+
+function presentedKey({ req }: Exchange): string | null {
+  const header = req.headers.authorization;
+  if (header !== undefined) {
+    const [, token] = /^bearer +(\S+)\s*$/i.exec(header) ?? [];
+    if (token !== undefined) return token;
+  }
+  const query = req.url.indexOf('?');
+  if (query < 0) return null;
+  return new URLSearchParams(req.url.slice(query)).get('api_key') || null;
+}

@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto';
+import type { Role } from '@er-gateway/shared/config/schema';
+import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
+import type { Request, Response } from 'express';
+import type { Dialect } from '../dialects/dialect.ts';
+import { RequestTimings } from './timings.ts';
+
+/** What is fixed about a route before any request comes. */
+export interface Route {
+  /** Pattern for metrics and the audit trail: `/v1/embeddings`. */
+  name: string;
+  /** Who may use it. */
+  access: 'key' | 'admin';
+  /** Whether a request counts against the key's requests a minute. Administration does not, or it would lock itself out. */
+  isCharged: boolean;
+  /** Language of its answers and errors; null is OpenAI's. */
+  dialect: Dialect | null;
+}
+
+/** What a client may call its request: anything that is safe in a header and a log line. */
+const acceptableId = /^[\w.:-]{1,128}$/;
+
+/** One request and its answer, with what is known of them so far. Made at arrival, recorded when the answer has ended. */
+export class Exchange {
+  readonly req: Request;
+  readonly res: Response;
+  readonly route: Route;
+  readonly id: string;
+  readonly timings = new RequestTimings();
+  /** Aborts when the client hangs up. */
+  readonly signal: AbortSignal;
+  key: KeyRecord | null = null;
+  limit: RateLimitOutcome | null = null;
+  /** For the record. */
+  dialect: string | null = null;
+  role: Role | null = null;
+  model: string | null = null;
+  inputs = 0;
+  promptTokens = 0;
+  cacheHits = 0;
+  bytesIn = 0;
+  errorCode: string | null = null;
+
+  constructor(req: Request, res: Response, route: Route) {
+    this.req = req;
+    this.res = res;
+    this.route = route;
+    const wanted = req.headers['x-request-id'];
+    this.id = typeof wanted === 'string' && acceptableId.test(wanted) ? wanted : randomUUID();
+    const hangUp = new AbortController();
+    this.signal = hangUp.signal;
+    res.once('close', () => {
+      if (!res.writableEnded) hangUp.abort(new ClientGone());
+    });
+  }
+}
+
+/** The client closed its connection before its answer was complete. */
+export class ClientGone extends Error {
+  constructor() {
+    super('the client hung up');
+    this.name = 'ClientGone';
+  }
+}

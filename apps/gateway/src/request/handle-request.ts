@@ -1,0 +1,131 @@
+import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
+import type { Role } from '@er-gateway/shared/config/schema';
+import { RequestError } from '@er-gateway/shared/errors/request-error';
+import type { KeyDirectory } from '@er-gateway/shared/keys/key-directory';
+import type { Logger } from '@er-gateway/shared/logger';
+import type { StateStore } from '@er-gateway/shared/state/store';
+import type { RequestHandler } from 'express';
+import type { Dialect } from '../dialects/dialect.ts';
+import type { DialectRoute } from '../dialects/table.ts';
+import type { SchedulerClient } from '../scheduler-client.ts';
+import { authenticate } from './authenticate.ts';
+import { chargeRateLimit } from './charge-rate-limit.ts';
+import { Exchange, type Route } from './exchange.ts';
+import { readJsonBody } from './read-body.ts';
+import type { Recorder } from './recorder.ts';
+import { sendAnswer } from './send-answer.ts';
+import { sendError } from './send-error.ts';
+
+/** What the stages of a request work with. */
+export interface RequestDependencies {
+  config: EffectiveConfig;
+  keys: KeyDirectory;
+  store: StateStore;
+  scheduler: SchedulerClient;
+  recorder: Recorder;
+  logger: Logger;
+}
+
+/**
+ * The path of every request that needs a key, from its first line to its record:
+ * clock and id -> authenticate -> rate limit -> `work` -> one record. Any stage throws; one function renders the error.
+ */
+export function handleRequest(
+  route: Route,
+  { config, keys, store, recorder, logger }: RequestDependencies,
+  work: (exchange: Exchange) => Promise<void> | void,
+): RequestHandler {
+  return async (req, res) => {
+    const exchange = new Exchange(req, res, route);
+    recorder.begin(exchange);
+    try {
+      await authenticate(exchange, keys);
+      exchange.timings.end('auth');
+      await chargeRateLimit(exchange, store, config.limits.requests_per_minute);
+      exchange.timings.end('limit');
+      await work(exchange);
+    } catch (error) {
+      sendError(exchange, error, logger);
+    }
+  };
+}
+
+/** The work of a route that asks a model: body -> dialect -> job -> scheduler -> answer in the dialect. */
+export function handleModelRequest(
+  { path, dialect: usual, otherwise }: DialectRoute,
+  dependencies: RequestDependencies,
+): RequestHandler {
+  const { config, scheduler } = dependencies;
+  const route: Route = { name: path, access: 'key', isCharged: true, dialect: usual };
+  return handleRequest(route, dependencies, async exchange => {
+    const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
+    const dialect = otherwise?.when(body) ? otherwise.dialect : usual;
+    const request = parseRequest(dialect, body);
+    const role = chooseModel(dialect.role, dialect.modelOf(request), config.models);
+    const context = { requestId: exchange.id, role, limits: config.limits };
+    const job = dialect.toJob(request, context);
+    exchange.dialect = dialect.name;
+    exchange.role = role;
+    exchange.model = config.models[role].served_name;
+    exchange.inputs = dialect.countInputs(job);
+    exchange.timings.end('parse');
+
+    const result = await scheduler.run(job, exchange);
+    exchange.timings.endUpstream(result.upstreamMs);
+    exchange.promptTokens = result.promptTokens;
+    exchange.cacheHits = result.cacheHits;
+
+    exchange.res.setHeader('x-er-engine', result.engine);
+    exchange.res.setHeader('x-er-cache', `${result.cacheHits}/${exchange.inputs}`);
+    await sendAnswer(exchange, dialect.toAnswer(result, request, context));
+  });
+}
+
+function asObject(body: unknown): Record<string, unknown> {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new RequestError('invalid_request', 'The body must be a JSON object.');
+  }
+  return body as Record<string, unknown>;
+}
+
+function parseRequest(dialect: Dialect, body: Record<string, unknown>): unknown {
+  const parsed = dialect.schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const [first, ...others] = parsed.error.issues;
+  const param = first === undefined ? '' : toParam(first.path);
+  const isMissing = param !== '' && first?.path.length === 1 && body[param] === undefined;
+  const said = isMissing
+    ? `${param} is missing`
+    : `${first?.message.includes(param) ? '' : `${param}: `}${first?.message}`;
+  const more = others.length > 0 ? ` (and ${others.length} more)` : '';
+  throw new RequestError('invalid_request', `${said}${more}.`, param === '' ? {} : { param });
+}
+
+/** A path as clients write it: `documents[3].text`. */
+function toParam(path: PropertyKey[]): string {
+  return path
+    .map((part, depth) => (typeof part === 'number' ? `[${part}]` : `${depth > 0 ? '.' : ''}${String(part)}`))
+    .join('');
+}
+
+/** The model for a request. Throws RequestError when it names one that is not here, or one for other work. */
+function chooseModel(wanted: Role | 'named', name: string | null, models: EffectiveConfig['models']): Role {
+  const named = Object.values(models).find(model => model.served_name === name);
+  if (name && !named) {
+    const known = Object.values(models).map(model => model.served_name);
+    throw new RequestError(
+      'model_not_found',
+      `There is no such model here. Known are ${known.join(' and ')}.`,
+      { param: 'model' },
+    );
+  }
+  if (wanted === 'named') return named?.role ?? 'embedding';
+  if (named && named.role !== wanted) {
+    throw new RequestError(
+      'invalid_request',
+      `${named.served_name} is the ${named.role} model; this route needs ${models[wanted].served_name}.`,
+      { param: 'model' },
+    );
+  }
+  return wanted;
+}

@@ -1,0 +1,67 @@
+import { toRouteLabel } from '@er-gateway/shared/metrics/definitions';
+import type { GatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
+import type { AuditFile } from '../audit/audit-file.ts';
+import type { Exchange } from './exchange.ts';
+
+/** Status that the record of a request carries when its client left before the answer was complete (nginx's). */
+const clientClosedStatus = 499;
+
+/** Keeps the record of every request: one audit line and one set of observations, when its answer has ended. */
+export class Recorder {
+  readonly #metrics: GatewayMetrics;
+  readonly #audit: AuditFile;
+  inFlight = 0;
+
+  constructor(metrics: GatewayMetrics, audit: AuditFile) {
+    this.#metrics = metrics;
+    this.#audit = audit;
+  }
+
+  /** Counts the request as under way until its answer has ended or its connection is gone. */
+  begin(exchange: Exchange): void {
+    this.inFlight++;
+    this.#metrics.requestsInFlight.inc();
+    exchange.res.once('close', () => {
+      this.inFlight--;
+      this.#metrics.requestsInFlight.dec();
+      this.#record(exchange);
+    });
+  }
+
+  #record(exchange: Exchange): void {
+    const { res, req, timings, key, route } = exchange;
+    const status = res.writableFinished ? res.statusCode : clientClosedStatus;
+    const totalMs = timings.total();
+    const label = toRouteLabel(route.name);
+    this.#metrics.requests.inc({ route: label, status: String(status) });
+    this.#metrics.requestDuration.observe({ route: label }, totalMs / 1000);
+    for (const [stage, ms] of timings.byStage) this.#metrics.stageDuration.observe({ stage }, ms / 1000);
+    if (exchange.errorCode === 'rate_limit_exceeded') this.#metrics.rateLimited.inc();
+    if (exchange.role !== null && status === 200) {
+      this.#metrics.inputs.inc({ model: exchange.role }, exchange.inputs);
+      this.#metrics.tokens.inc({ model: exchange.role }, exchange.promptTokens);
+    }
+    this.#audit.write({
+      time: new Date().toISOString(),
+      request_id: exchange.id,
+      key_id: key?.id ?? null,
+      key_name: key?.name ?? null,
+      address: req.socket.remoteAddress ?? null,
+      method: req.method,
+      route: route.name,
+      dialect: exchange.dialect,
+      model: exchange.model,
+      inputs: exchange.inputs,
+      tokens: exchange.promptTokens,
+      cache_hits: exchange.cacheHits,
+      bytes_in: exchange.bytesIn,
+      status,
+      code: status === clientClosedStatus ? 'client_closed_request' : exchange.errorCode,
+      ms: Object.fromEntries(
+        [...timings.byStage, ['total', totalMs]].map(([stage, ms]) => [stage, rounded(ms as number)]),
+      ),
+    });
+  }
+}
+
+const rounded = (milliseconds: number) => Math.round(milliseconds * 100) / 100;

@@ -1,0 +1,65 @@
+import { type RequestError, toRequestError } from '@er-gateway/shared/errors/request-error';
+import { describeError, type Logger } from '@er-gateway/shared/logger';
+import type { Dialect } from '../dialects/dialect.ts';
+import { ClientGone, type Exchange } from './exchange.ts';
+import { sendWhole } from './send-answer.ts';
+
+/** How long a client may go on sending a body that was refused, in milliseconds. */
+const lingerMs = 5000;
+
+/**
+ * The one place where an error becomes an answer, in the dialect of its route. Logs faults of ours (5xx) with their
+ * cause; a client's mistakes are in the audit trail only.
+ */
+export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): void {
+  const { res, id } = exchange;
+  if (thrown instanceof ClientGone) {
+    exchange.errorCode = 'client_closed_request';
+    return;
+  }
+  const error = toRequestError(thrown);
+  exchange.errorCode = error.code;
+  if (error.status >= 500 && error.status !== 503) {
+    logger.error(`request failed: ${error.code}`, {
+      requestId: id,
+      cause: describeError(error.cause ?? error),
+    });
+  }
+  if (res.headersSent) {
+    res.destroy(); // a cut answer must not look whole
+    return;
+  }
+  for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
+  if (error.retryAfterMs !== null) {
+    res.setHeader('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
+    res.setHeader('retry-after-ms', Math.max(1, Math.ceil(error.retryAfterMs)));
+  }
+  stopReading(exchange);
+  sendWhole(exchange, error.status, JSON.stringify(errorBody(error, exchange.route.dialect, id)));
+}
+
+/** The error in a dialect's words; OpenAI's when it has none. */
+export function errorBody(error: RequestError, dialect: Dialect | null, requestId: string): unknown {
+  return (
+    dialect?.toErrorBody?.(error, requestId) ?? {
+      error: { message: error.message, type: error.type, param: error.param, code: error.code },
+    }
+  );
+}
+
+/**
+ * The answer may be on its way while the client still sends. What comes is dropped (closing at once would reset the
+ * connection before the client has read the answer), for a while.
+ */
+function stopReading({ req, res }: Exchange): void {
+  if (req.complete) return;
+  if (req.headers.expect !== undefined) {
+    res.setHeader('connection', 'close'); // it was never told to continue
+    return;
+  }
+  const timer = setTimeout(() => req.socket.destroy(), lingerMs);
+  timer.unref();
+  req.once('close', () => clearTimeout(timer));
+  req.once('end', () => clearTimeout(timer));
+  req.resume();
+}

@@ -1,0 +1,82 @@
+import { Agent, type ServerResponse } from 'node:http';
+import { RequestError } from '@er-gateway/shared/errors/request-error';
+import type { Logger } from '@er-gateway/shared/logger';
+import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware';
+import type { Exchange } from '../request/exchange.ts';
+import { setCommonHeaders } from '../request/send-answer.ts';
+import { sendError } from '../request/send-error.ts';
+
+/** Headers of one hop: HTTP/2 refuses them with an exception, and they are not ours to pass on. */
+const hopHeaders = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'];
+
+/** Exchanges of requests that are being proxied: the library's callbacks only know the request. */
+const exchanges = new WeakMap<object, Exchange>();
+
+/** A server behind one of our routes, as http-proxy-middleware takes it. */
+export interface ProxyTarget {
+  /** What callers are told it is. */
+  name: string;
+  target: string | { socketPath: string };
+  /** Path before the rest of the request's path; the part that our route matched is cut off. */
+  prefix: string;
+}
+
+/** Work for handleRequest that passes the request on as it is, without the key. */
+export function createProxy(
+  { name, target, prefix }: ProxyTarget,
+  logger: Logger,
+): (exchange: Exchange) => Promise<void> {
+  const proxy: RequestHandler = createProxyMiddleware({
+    target:
+      typeof target === 'string'
+        ? target
+        : ({ ...target, protocol: 'http:', host: 'localhost', port: 80 } as never),
+    agent: new Agent({ keepAlive: true, maxSockets: 64 }),
+    // Express leaves '/' of a path that the mount matched whole.
+    pathRewrite: path => withoutKey(`${prefix}${path.replace(/^\/(?=$|\?)/, prefix === '' ? '/' : '')}`),
+    on: {
+      proxyReq: (proxyRequest, _req, res) => {
+        proxyRequest.removeHeader('authorization');
+        // httpxy misses a hang-up before the first byte on HTTP/2 (nodejs/node#38916).
+        res.once('close', () => {
+          if (!res.writableEnded) proxyRequest.destroy();
+        });
+      },
+      proxyRes: (proxyResponse, req) => {
+        for (const header of hopHeaders) delete proxyResponse.headers[header];
+        const exchange = exchanges.get(req);
+        if (!exchange) return;
+        exchange.timings.end('upstream');
+        setCommonHeaders(exchange);
+      },
+      error: (error, req, res) => {
+        const exchange = exchanges.get(req);
+        if (!exchange || (res as ServerResponse).headersSent) return;
+        const isAway = ['ECONNREFUSED', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '');
+        sendError(
+          exchange,
+          isAway
+            ? new RequestError('no_available_upstream', `The ${name} is not up. Try again in a moment.`, {
+                retryAfterMs: 2000,
+                cause: error,
+              })
+            : new RequestError('upstream_failed', `The ${name} broke off.`, { cause: error }),
+          logger,
+        );
+      },
+    },
+  });
+  return async exchange => {
+    exchanges.set(exchange.req, exchange);
+    await proxy(exchange.req, exchange.res, () => {});
+  };
+}
+
+/** The path without `api_key`: our key is none of the target's business. */
+function withoutKey(path: string): string {
+  const [pathname = '', query] = path.split('?', 2);
+  if (query === undefined) return pathname;
+  const parameters = new URLSearchParams(query);
+  parameters.delete('api_key');
+  return parameters.size > 0 ? `${pathname}?${parameters}` : pathname;
+}

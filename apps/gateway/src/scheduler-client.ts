@@ -1,0 +1,55 @@
+import { RequestError } from '@er-gateway/shared/errors/request-error';
+import { FrameClient } from '@er-gateway/shared/frames/frame-client';
+import type { Job, ModelsStatus, ResultOf, RunParams } from '@er-gateway/shared/scheduler-protocol';
+import type { Exchange } from './request/exchange.ts';
+
+/** How long jobs wait for a scheduler that is away before they are refused, in milliseconds. It restarts in less. */
+const patienceMs = 10_000;
+
+/** This worker's line to the scheduler: jobs go out, the models' states come in. */
+export class SchedulerClient {
+  readonly #frames: FrameClient;
+  readonly #timeoutMs: number;
+  /** What the scheduler last said of the models; null while it is away. */
+  models: ModelsStatus | null = null;
+
+  constructor(socketPath: string, timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+    this.#frames = new FrameClient({
+      path: socketPath,
+      serverName: 'scheduler',
+      unavailable: 'no_available_upstream',
+      patienceMs,
+    });
+    this.#frames.on('push', (topic, value) => {
+      if (topic === 'models') this.models = value as ModelsStatus;
+    });
+    this.#frames.on('down', () => {
+      this.models = null;
+    });
+  }
+
+  /** Runs a job for a request, until its time-out or its client's hang-up. Throws RequestError or ClientGone. */
+  run<AnyJob extends Job>(job: AnyJob, exchange: Exchange): Promise<ResultOf<AnyJob>> {
+    const remainingMs = Math.max(0, this.#timeoutMs - exchange.timings.total());
+    const params: RunParams<AnyJob> = {
+      job,
+      requestId: exchange.id,
+      keyId: exchange.key?.id ?? '',
+      deadlineAt: Math.ceil(Date.now() + remainingMs),
+    };
+    return this.#frames.call('run', params, {
+      timeoutMs: remainingMs,
+      timeoutError: () =>
+        new RequestError(
+          'upstream_timeout',
+          `The model did not answer within ${this.#timeoutMs / 1000} s. Send less at once, or raise gateway.timeout_seconds.`,
+        ),
+      signal: exchange.signal,
+    });
+  }
+
+  close(): void {
+    this.#frames.close();
+  }
+}

@@ -1,0 +1,50 @@
+import type { Server } from 'node:http';
+import { runPaths } from '@er-gateway/shared/config/run-dir';
+import { serveControl } from '@er-gateway/shared/control-server';
+import { runProcess } from '@er-gateway/shared/lifecycle';
+import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
+import { Registry } from 'prom-client';
+import { loadDashboardPage } from './dashboard-page.ts';
+import { listenOnLoopback, listenOnSocket } from './listen.ts';
+import { refuseForeignPages } from './loopback-guard.ts';
+import { createObserver } from './observer.ts';
+import { createPages } from './pages.ts';
+import { createRoutes } from './routes.ts';
+import { createTrafficWindow } from './traffic.ts';
+
+/** Processes are looked at this often even when nobody asks: what one counts after the last look dies with it. */
+const observeEveryMs = 5000;
+
+void runProcess('monitor', async ({ config, logger, onStop }) => {
+  const registry = new Registry();
+  createProcessMetrics(registry, 'monitor');
+  const startedAt = Date.now();
+  onStop(
+    await serveControl({ runDir: config.run_dir, app: 'monitor', status: () => ({ startedAt }), registry }),
+  );
+
+  const traffic = createTrafficWindow();
+  const observe = createObserver({ runDir: config.run_dir, logger, onObservation: traffic.add });
+  const pages = createPages({ config, observe, traffic, dashboard: loadDashboardPage(config.root) });
+  const look = () =>
+    observe().catch(error => logger.error('the processes could not be looked at', { error }));
+  const timer = setInterval(look, observeEveryMs);
+  onStop(() => clearInterval(timer));
+
+  const behindGateway = createRoutes({ pages, logger, refuse: () => null });
+  const onLoopback = createRoutes({
+    pages,
+    logger,
+    refuse: headers => refuseForeignPages(headers, config.monitor.port),
+  });
+  onStop(closer(await listenOnSocket(runPaths.monitor(config.run_dir), behindGateway)));
+  onStop(closer(await listenOnLoopback(config.monitor.port, onLoopback, logger)));
+  await look();
+});
+
+function closer(server: Server): () => void {
+  return () => {
+    server.close();
+    server.closeAllConnections();
+  };
+}

@@ -1,0 +1,35 @@
+import { cpus, hostname, loadavg, uptime } from 'node:os';
+import { currentLoad, mem, networkStats } from 'systeminformation';
+
+/** This host at one moment. */
+export interface SystemSample {
+  hostname: string;
+  uptimeSeconds: number;
+  /** Busy share of all cores since the sample before, 0 to 1. */
+  cpu: { cores: number; busy: number; loadAverage: number[] };
+  memory: { totalBytes: number; availableBytes: number };
+  /** All interfaces but loopback; rates are null in the first sample. */
+  network: { receivedBytesPerSecond: number | null; sentBytesPerSecond: number | null };
+}
+
+/** Reads CPU, memory and network of this host. */
+export async function readSystem(): Promise<SystemSample> {
+  const [load, memory, interfaces] = await Promise.all([currentLoad(), mem(), networkStats('*')]);
+  const outer = interfaces.filter(({ iface }) => iface !== 'lo');
+  return {
+    hostname: hostname(),
+    uptimeSeconds: Math.round(uptime()),
+    cpu: { cores: cpus().length, busy: load.currentLoad / 100, loadAverage: loadavg() },
+    memory: { totalBytes: memory.total, availableBytes: memory.available },
+    network: {
+      receivedBytesPerSecond: sumOrNull(outer.map(({ rx_sec }) => rx_sec)),
+      sentBytesPerSecond: sumOrNull(outer.map(({ tx_sec }) => tx_sec)),
+    },
+  };
+}
+
+/** systeminformation says null for a rate that it has only one reading of. */
+function sumOrNull(rates: (number | null)[]): number | null {
+  const known = rates.filter(rate => rate !== null);
+  return known.length > 0 ? known.reduce((sum, rate) => sum + rate, 0) : null;
+}

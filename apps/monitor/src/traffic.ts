@@ -1,0 +1,141 @@
+import { type MetricName, modelRoutes } from '@er-gateway/shared/metrics/definitions';
+import type { MetricSnapshot } from './counter-ledger.ts';
+
+/** How far back rates look, in milliseconds. */
+const windowMs = 60_000;
+
+/** What the gateway did in the last minute (or since the monitor started), model routes only; rates a second, times in milliseconds. */
+export interface Traffic {
+  windowSeconds: number;
+  requestsPerSecond: number;
+  /** Share of the window's answers with a 2xx status, 0 to 1; null when there were none. */
+  successRate: number | null;
+  statuses: Record<string, number>;
+  p50Ms: number | null;
+  p95Ms: number | null;
+  inputsPerSecond: number;
+  tokensPerSecond: number;
+  inFlight: number;
+  /** Since counting began. */
+  requestsTotal: number;
+}
+
+/** A moment's merged metrics. */
+interface Sample {
+  at: number;
+  metrics: MetricSnapshot[];
+}
+
+/** Remembers the merged metrics of the last minute, and says what happened in it. */
+export interface TrafficWindow {
+  add: (sample: Sample) => void;
+  summary: () => Traffic;
+  /** CPU that an app used, in cores; null until there are two samples. */
+  cpuCores: (app: string) => number | null;
+}
+
+/** A window without samples yet. */
+export function createTrafficWindow(): TrafficWindow {
+  let samples: Sample[] = [];
+  const ends = () => ({ first: samples[0], last: samples.at(-1) });
+  return {
+    add: sample => {
+      samples = [...samples.filter(({ at }) => sample.at - at <= windowMs && at < sample.at), sample];
+    },
+    summary: () => {
+      const { first, last } = ends();
+      return trafficBetween(first ?? { at: 0, metrics: [] }, last ?? { at: 0, metrics: [] });
+    },
+    cpuCores: app => {
+      const { first, last } = ends();
+      if (!first || !last || first === last) return null;
+      return perSecond(first, last, 'er_process_cpu_seconds_total', labels => labels.app === app);
+    },
+  };
+}
+
+/** What happened between two samples. */
+export function trafficBetween(first: Sample, last: Sample): Traffic {
+  const statuses: Record<string, number> = {};
+  for (const { value, labels } of seriesOf(last, 'er_requests_total')) {
+    if (isModelRoute(labels)) statuses[`${labels.status}`] = (statuses[`${labels.status}`] ?? 0) + value;
+  }
+  const requestsTotal = sumOf(Object.values(statuses));
+  for (const { value, labels } of seriesOf(first, 'er_requests_total')) {
+    if (isModelRoute(labels)) statuses[`${labels.status}`] = (statuses[`${labels.status}`] ?? 0) - value;
+  }
+  for (const [status, count] of Object.entries(statuses)) if (count <= 0) delete statuses[status];
+  const answered = sumOf(Object.values(statuses));
+  const succeeded = sumOf(
+    Object.entries(statuses).map(([status, count]) => (status.startsWith('2') ? count : 0)),
+  );
+  const buckets = bucketIncreases(first, last);
+  return {
+    windowSeconds: (last.at - first.at) / 1000,
+    requestsPerSecond: perSecond(first, last, 'er_requests_total', isModelRoute),
+    successRate: answered > 0 ? succeeded / answered : null,
+    statuses,
+    p50Ms: toMs(quantileOf(buckets, 0.5)),
+    p95Ms: toMs(quantileOf(buckets, 0.95)),
+    inputsPerSecond: perSecond(first, last, 'er_inputs_total'),
+    tokensPerSecond: perSecond(first, last, 'er_tokens_total'),
+    inFlight: sumOf(seriesOf(last, 'er_requests_in_flight').map(({ value }) => value)),
+    requestsTotal,
+  };
+}
+
+/**
+ * The value below which this share of the observations lies, by straight lines inside buckets as Prometheus'
+ * histogram_quantile does; null without observations. `buckets` are cumulative, in order, the last one unbounded.
+ */
+export function quantileOf(buckets: { upTo: number; count: number }[], share: number): number | null {
+  const total = buckets.at(-1)?.count ?? 0;
+  if (total <= 0) return null;
+  let below = { upTo: 0, count: 0 };
+  for (const bucket of buckets) {
+    if (bucket.count >= share * total) {
+      if (bucket.upTo === Number.POSITIVE_INFINITY) return below.upTo;
+      const part = (share * total - below.count) / Math.max(bucket.count - below.count, 1e-9);
+      return below.upTo + (bucket.upTo - below.upTo) * part;
+    }
+    below = bucket;
+  }
+  return below.upTo;
+}
+
+function bucketIncreases(first: Sample, last: Sample): { upTo: number; count: number }[] {
+  const counts = new Map<number, number>();
+  const addAll = (sample: Sample, sign: 1 | -1) => {
+    for (const { value, labels, metricName } of seriesOf(sample, 'er_request_duration_seconds')) {
+      if (metricName !== 'er_request_duration_seconds_bucket' || !isModelRoute(labels)) continue;
+      const upTo = labels.le === '+Inf' ? Number.POSITIVE_INFINITY : Number(labels.le);
+      counts.set(upTo, (counts.get(upTo) ?? 0) + sign * value);
+    }
+  };
+  addAll(last, 1);
+  addAll(first, -1);
+  return [...counts].map(([upTo, count]) => ({ upTo, count })).sort((a, b) => a.upTo - b.upTo);
+}
+
+type Labels = MetricSnapshot['values'][number]['labels'];
+
+const modelRouteNames = new Set<string | number | undefined>(modelRoutes);
+const isModelRoute = ({ route }: Labels) => modelRouteNames.has(route);
+
+function perSecond(
+  first: Sample,
+  last: Sample,
+  name: MetricName,
+  counts: (labels: Labels) => boolean = () => true,
+): number {
+  const total = (sample: Sample) =>
+    sumOf(seriesOf(sample, name).map(({ value, labels }) => (counts(labels) ? value : 0)));
+  const seconds = (last.at - first.at) / 1000;
+  return seconds > 0 ? Math.max(0, total(last) - total(first)) / seconds : 0;
+}
+
+const seriesOf = ({ metrics }: Sample, name: MetricName) =>
+  metrics.find(metric => metric.name === name)?.values ?? [];
+
+const sumOf = (values: number[]) => values.reduce((sum, value) => sum + value, 0);
+const toMs = (seconds: number | null) => (seconds === null ? null : seconds * 1000);

@@ -1,0 +1,44 @@
+import { join } from 'node:path';
+import { runPaths } from '@er-gateway/shared/config/run-dir';
+import { serveControl } from '@er-gateway/shared/control-server';
+import { FrameServer } from '@er-gateway/shared/frames/frame-server';
+import { runProcess } from '@er-gateway/shared/lifecycle';
+import { readModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import type { RunParams } from '@er-gateway/shared/scheduler-protocol';
+import { Scheduler } from './scheduler.ts';
+
+void runProcess('scheduler', async ({ config, logger, onStop }) => {
+  let lastSeen = '';
+  const scheduler = new Scheduler({
+    config,
+    describeProcess: role => {
+      const process = readModelProcessStatus(runPaths.modelStatus(config.run_dir, role));
+      return process && process.state !== 'ready' ? `${process.state} (${process.detail})` : null;
+    },
+    onModelsChange: () => {
+      const status = scheduler.status();
+      const seen = Object.values(status.models).map(
+        model => `${model.servedName}: ${model.isReady ? `ready (${model.engineLabel})` : model.reason}`,
+      );
+      if (seen.join() !== lastSeen) logger.info(`models: ${seen.join('; ')}`);
+      lastSeen = seen.join();
+      server.broadcast('models', status);
+    },
+  });
+  onStop(() => scheduler.close());
+
+  const server = new FrameServer({
+    path: runPaths.scheduler(config.run_dir),
+    methods: { run: (params: RunParams, { signal }) => scheduler.run(params, signal) },
+    greeting: () => [{ topic: 'models', value: scheduler.status() }],
+    onUnexpectedError: (error, method) => logger.error(`unexpected error in ${method}`, { error }),
+  });
+  await server.listen();
+  onStop(() => server.close());
+
+  onStop(await serveControl({ runDir: config.run_dir, app: 'scheduler', status: () => scheduler.status() }));
+  logger.info('scheduler is up', {
+    socket: join(config.run_dir, 'scheduler.sock'),
+    concurrency: config.limits.concurrency,
+  });
+});

@@ -1,0 +1,27 @@
+import { runPaths } from '@er-gateway/shared/config/run-dir';
+import { serveControl } from '@er-gateway/shared/control-server';
+import { FrameServer } from '@er-gateway/shared/frames/frame-server';
+import { type ProcessContext, runProcess } from '@er-gateway/shared/lifecycle';
+import { createStateMethods } from './state-methods.ts';
+
+/** Keys and rate limits of one host, when there is no Redis. */
+async function startState({ config, logger, onStop }: ProcessContext): Promise<void> {
+  const { keys, methods } = createStateMethods();
+  const server = new FrameServer({
+    path: runPaths.state(config.run_dir),
+    methods,
+    onUnexpectedError: (error, method) => logger.error(`${method} failed`, { error }),
+  });
+  await server.listen();
+  onStop(() => server.close());
+
+  const closeControl = await serveControl({
+    runDir: config.run_dir,
+    app: 'state',
+    status: () => ({ app: 'state', pid: process.pid, keys: keys.keyCount, sources: keys.sourceCount }),
+  });
+  onStop(closeControl);
+  logger.info('state: ready');
+}
+
+void runProcess('state', startState);

@@ -1,0 +1,52 @@
+import { FrameClient } from '../frames/frame-client.ts';
+import type { StateMethods } from './state-protocol.ts';
+import { answerWithin } from './state-unavailable.ts';
+import type { KeyRecord, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
+
+/** Longest wait of a call that a request waits for, and of publishing keys, in milliseconds. */
+const callTimeoutMs = 100;
+const publishTimeoutMs = 2000;
+
+/** Keys and limits kept by the `state` app of this host. */
+export class SocketStore implements StateStore {
+  readonly #client: FrameClient;
+
+  /** `path`: the app's unix socket. Connects at once, and again whenever the app returns. */
+  constructor(path: string) {
+    this.#client = new FrameClient({ path, serverName: 'state app', unavailable: 'state_unavailable' });
+    this.#client.setMaxListeners(0);
+  }
+
+  async publishKeys(source: string, keys: readonly KeyRecord[]): Promise<void> {
+    await this.#call('publishKeys', { source, keys }, publishTimeoutMs);
+  }
+
+  findKey(hash: string): Promise<KeyRecord | null> {
+    return this.#call('findKey', { hash });
+  }
+
+  consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
+    return this.#call('consume', { keyId, limit, cost });
+  }
+
+  onUp(listener: () => void): void {
+    this.#client.on('up', listener);
+    if (this.#client.isUp) setImmediate(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#client.close();
+  }
+
+  #call<Method extends keyof StateMethods, Result>(
+    method: Method,
+    params: StateMethods[Method],
+    timeoutMs = callTimeoutMs,
+  ): Promise<Result> {
+    // The client's own time-out, later than ours, only forgets the call.
+    return answerWithin(
+      timeoutMs,
+      this.#client.call<Result>(method, params, { timeoutMs: timeoutMs + callTimeoutMs }),
+    );
+  }
+}

@@ -1,0 +1,34 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+
+const longestBackOffMs = 30_000;
+
+/** Wait before the next start, in milliseconds: 0, 1, 2, 4 … 30 s after 0, 1, 2, 3 … failed starts in a row. */
+export function backOffMs(failedStarts: number): number {
+  return failedStarts === 0 ? 0 : Math.min(longestBackOffMs, 1000 * 2 ** (failedStarts - 1));
+}
+
+/** What one life of a supervisor tells the next: PM2 starts a new process after each failure. */
+export interface StartRecord {
+  /** Starts in a row whose model server did not stay ready for a minute. */
+  failedStarts: number;
+  lastError: string | null;
+}
+
+/** The record in the file; an empty one when there is none. */
+export function readStartRecord(file: string): StartRecord {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as StartRecord;
+  } catch {
+    return { failedStarts: 0, lastError: null };
+  }
+}
+
+/** Keeps the record for the next life. */
+export function writeStartRecord(file: string, record: StartRecord): void {
+  writeFileSync(file, JSON.stringify(record), { mode: 0o600 });
+}
+
+/** Forgets the failures: the model server is steady, or somebody stopped it. */
+export function clearStartRecord(file: string): void {
+  rmSync(file, { force: true });
+}

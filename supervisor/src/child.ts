@@ -1,0 +1,59 @@
+import { execFile, spawn } from 'node:child_process';
+import { findProgram } from '@er-gateway/shared/config/effective-config';
+import type { ModelCommand } from './command-inputs.ts';
+
+/** How long a small tool (nvidia-smi, setpriv) may take. */
+const toolTimeoutMs = 10_000;
+
+/** How a child ended; `spawnError` when it never ran. */
+export interface ChildExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  spawnError: Error | null;
+}
+
+/** A running model server: leader of its own session and process group. */
+export interface ModelChild {
+  /** Process id and group id; null when it could not be started. */
+  pid: number | null;
+  exited: Promise<ChildExit>;
+  /** SIGTERM to the leader alone: vLLM ends its own children in order. */
+  terminate: () => void;
+}
+
+/**
+ * Starts a model server in a session of its own, so that signals for us do not reach it and one signal reaches all of
+ * its processes. Its output goes straight to a file: it outlives us and the PM2 daemon without a broken pipe.
+ */
+export function startChild({ command, args, env }: ModelCommand, output: number | 'ignore'): ModelChild {
+  const child = spawn(command, args, { detached: true, stdio: ['ignore', output, output], env });
+  const exited = new Promise<ChildExit>(resolve => {
+    child.once('error', spawnError => resolve({ code: null, signal: null, spawnError }));
+    child.once('exit', (code, signal) => resolve({ code, signal, spawnError: null }));
+  });
+  return { pid: child.pid ?? null, exited, terminate: () => void child.kill('SIGTERM') };
+}
+
+/**
+ * The same command under `setpriv --pdeathsig TERM`: the kernel sends SIGTERM to the model server when we are killed.
+ * TERM and not KILL: vLLM ends its engine on TERM, while KILL would take the leader alone and leave the engine with the
+ * GPU's memory. Unchanged where setpriv is missing or cannot do it (busybox).
+ */
+export async function withDeathSignal(command: ModelCommand): Promise<ModelCommand> {
+  const setpriv = findProgram('setpriv', command.env);
+  const prefix = ['--pdeathsig', 'TERM', '--'];
+  if (setpriv === null || (await outputOf(setpriv, [...prefix, 'echo', 'works'])) !== 'works\n') {
+    return command;
+  }
+  return { ...command, command: setpriv, args: [...prefix, command.command, ...command.args] };
+}
+
+/** What a small tool prints; empty when it fails. Throws when it hangs. */
+export function outputOf(program: string, args: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(program, args, { timeout: toolTimeoutMs, killSignal: 'SIGKILL' }, (error, stdout) => {
+      if (error?.killed) reject(new Error(`${program} did not answer within ${toolTimeoutMs / 1000} s`));
+      else resolve(error ? '' : stdout);
+    });
+  });
+}

@@ -1,0 +1,103 @@
+import { join } from 'node:path';
+import { type Role, roles } from '@er-gateway/shared/config/schema';
+import { type ModelCommandInputs, modelPort } from './command-inputs.ts';
+
+/** Our reranker prompt, below the project's root. vLLM applies none by itself, and then ranks at random. */
+export function rerankerTemplate(root: string): string {
+  return join(root, 'supervisor', 'templates', 'qwen3_reranker.jinja');
+}
+
+/** How long vLLM may take to end its engine after SIGTERM, in seconds. */
+const shutdownSeconds = { gpu: 20, cpu: 5 };
+/** KV cache of Qwen3-0.6B in bfloat16: 28 layers x 8 heads x 128 x 2 (key, value) x 2 bytes. */
+const kvBytesPerToken = 28 * 8 * 128 * 2 * 2;
+/** vLLM's CPU attention wants blocks of a multiple of this; its default there is 128. */
+const cpuBlockMultiple = 32;
+
+/** Arguments of `vllm serve`, `extra_args` last so that they win. */
+export function vllmArguments({ config, role, replica, device }: ModelCommandInputs): string[] {
+  const model = config.models[role];
+  return [
+    'serve',
+    model.path,
+    ...['--served-model-name', model.served_name],
+    ...['--host', '127.0.0.1', '--port', String(modelPort(config, role, replica))],
+    ...['--dtype', 'bfloat16', '--max-model-len', String(model.max_model_len)],
+    ...roleArguments(role, config.root),
+    ...(device === 'gpu' ? gpuArguments(role, model) : cpuArguments(model)),
+    ...['--disable-access-log-for-endpoints', '/health,/metrics,/load'],
+    ...['--shutdown-timeout', String(shutdownSeconds[device])],
+    ...model.extra_args,
+  ];
+}
+
+function roleArguments(role: Role, root: string): string[] {
+  if (role === 'embedding') {
+    // Without is_matryoshka vLLM refuses `dimensions`.
+    const overrides = { is_matryoshka: true };
+    return ['--runner', 'pooling', '--convert', 'embed', '--hf-overrides', JSON.stringify(overrides)];
+  }
+  const overrides = {
+    architectures: ['Qwen3ForSequenceClassification'],
+    classifier_from_token: ['no', 'yes'],
+    is_original_qwen3_reranker: true,
+  };
+  const template = ['--chat-template', rerankerTemplate(root)];
+  return ['--runner', 'pooling', '--hf-overrides', JSON.stringify(overrides), ...template];
+}
+
+type ModelShape = Pick<
+  ModelCommandInputs['config']['models']['embedding'],
+  'block_size' | 'gpu_memory_utilization' | 'replicas'
+>;
+
+function gpuArguments(role: Role, model: ModelShape): string[] {
+  const share = sharePerReplica(model.gpu_memory_utilization, model.replicas);
+  // Starting points for many short texts a step.
+  const batching = ['--max-num-batched-tokens', '32768', '--max-num-seqs', '512'];
+  return [
+    ...['--gpu-memory-utilization', String(share), '--block-size', String(model.block_size)],
+    ...(role === 'embedding' ? batching : []),
+  ];
+}
+
+function cpuArguments(model: ModelShape): string[] {
+  const fits = model.block_size % cpuBlockMultiple === 0;
+  return ['--enforce-eager', ...(fits ? ['--block-size', String(model.block_size)] : [])];
+}
+
+/** An even share of the GPU's memory, rounded down so that the replicas together stay within the whole. */
+function sharePerReplica(share: number, replicas: number): number {
+  return replicas === 1 ? share : Math.floor((share / replicas) * 1e4) / 1e4;
+}
+
+/** Variables that vLLM needs beside its arguments. Those that only tune the CPU or the hub yield to the user's own. */
+export function vllmEnvironment(inputs: ModelCommandInputs): NodeJS.ProcessEnv {
+  const { config, role, device, environment } = inputs;
+  const ofUser = (name: string, fallback: string) => ({ [name]: environment[name] ?? fallback });
+  return {
+    // Longer than any idle time of the scheduler's connections; vLLM's 5 s would reset them under our hands.
+    VLLM_HTTP_TIMEOUT_KEEP_ALIVE: '75',
+    ...ofUser('HF_HUB_OFFLINE', '1'),
+    ...ofUser('VLLM_NO_USAGE_STATS', '1'),
+    ...ofUser('DO_NOT_TRACK', '1'),
+    ...(device === 'gpu'
+      ? { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: String(config.models[role].gpu) }
+      : {
+          ...ofUser('VLLM_CPU_KVCACHE_SPACE', String(kvCacheGibibytes(config.models[role].max_model_len))),
+          ...ofUser('VLLM_CPU_OMP_THREADS_BIND', 'nobind'),
+          ...ofUser('OMP_NUM_THREADS', String(threadsPerServer(inputs))),
+        }),
+  };
+}
+
+/** Room for one sequence of the longest length: with less, vLLM refuses to start. */
+function kvCacheGibibytes(maxModelLen: number): number {
+  return Math.max(1, Math.ceil((maxModelLen * kvBytesPerToken) / 2 ** 30));
+}
+
+function threadsPerServer({ config, cores }: ModelCommandInputs): number {
+  const models = roles.map(role => config.models[role]).filter(model => model.engine === 'vllm');
+  const servers = models.reduce((sum, model) => sum + model.replicas, 0);
+  return Math.max(1, Math.floor(cores / servers));
+}

@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { waitFor } from '../kit/wait-for.ts';
+import { membersOf, Supervised } from './fixtures/supervised.ts';
+
+const fakeVllm = join(import.meta.dirname, '..', 'fake-model', 'vllm');
+
+describe('a supervisor with a model server that works', () => {
+  for (const role of ['embedding', 'reranker'] as const) {
+    it(`shows the ${role} as ready after one real answer, and leaves nothing when stopped`, async t => {
+      const place = await Supervised.create(t, {
+        role,
+        environment: { REDIS_URL: 'redis://:pw@127.0.0.1/0', SOME_API_KEY: 'x' },
+      });
+      const supervisor = place.start('grandchild');
+      const pgid = await place.untilReady(supervisor);
+
+      assert.equal(place.pidFile(), `${pgid}\n`);
+      assert.equal(membersOf(pgid).length, 2);
+      assert.match(place.log(), /--- \S+ running .*--role/);
+      const childEnvironment =
+        place
+          .log()
+          .match(/^environment: (.*)$/m)?.[1]
+          ?.split(' ') ?? [];
+      assert.ok(childEnvironment.includes('PATH'));
+      for (const name of ['NODE_CHANNEL_FD', 'REDIS_URL', 'SOME_API_KEY']) {
+        assert.ok(!childEnvironment.includes(name), `${name} reached the model server`);
+      }
+      const status = (await place.control(supervisor)) as Record<string, unknown>;
+      const expected = {
+        app: role,
+        role,
+        engine: 'builtin',
+        state: 'ready',
+        pid: pgid,
+        port: place.port,
+        gpu: null,
+      };
+      assert.deepEqual({ ...status, ...expected }, status);
+
+      assert.equal(await supervisor.stop(), 0);
+      assert.deepEqual(membersOf(pgid), []);
+      assert.equal(place.hasPidFile(), false);
+      assert.deepEqual(place.runFiles(), []);
+    });
+  }
+
+  it('stops it when the PM2 daemon is gone', async t => {
+    const place = await Supervised.create(t);
+    const supervisor = place.start('grandchild');
+    const pgid = await place.untilReady(supervisor);
+    supervisor.loseDaemon();
+    assert.equal(await supervisor.exited, 0);
+    assert.deepEqual(membersOf(pgid), []);
+  });
+
+  it('runs it with its output thrown away, and says so once, when the log cannot be written', async t => {
+    const place = await Supervised.create(t);
+    mkdirSync(join(place.logsDir, 'embedding_model.log'), { recursive: true });
+    const supervisor = place.start();
+    await place.untilReady(supervisor);
+    assert.equal(supervisor.output.match(/output is thrown away: EISDIR/g)?.length, 1);
+    assert.equal(await supervisor.stop(), 0);
+  });
+
+  it('runs it when the folder of logs and pid files cannot be made', async t => {
+    const place = await Supervised.create(t, { logsDir: '/proc/no-such-folder' });
+    const supervisor = place.start();
+    await place.untilReady(supervisor);
+    assert.match(supervisor.output, /the pid file cannot be written/);
+    assert.equal(await supervisor.stop(), 0);
+  });
+});
+
+describe('a supervisor that is asked to stop a model server which will not', () => {
+  it('sends SIGTERM again when the first was lost while loading', async t => {
+    const place = await Supervised.create(t);
+    const supervisor = place.start('lose-first-term,never-ready');
+    await waitFor('the model server to load', () => place.status()?.detail === 'loading weights 1/2');
+    assert.equal(await supervisor.stop(), 0);
+    assert.match(place.log(), /SIGTERM 2$/m);
+  });
+
+  it('kills the whole group after the grace', async t => {
+    const place = await Supervised.create(t);
+    const supervisor = place.start('ignore-term,grandchild');
+    const pgid = await place.untilReady(supervisor);
+    assert.equal(await supervisor.stop(), 0);
+    assert.match(place.log(), /SIGTERM 1$/m);
+    assert.deepEqual(membersOf(pgid), []);
+  });
+});
+
+describe('a supervisor whose model server ends by itself', () => {
+  it('exits with 1 though the server exited with 0, kills the rest of its group, and waits before the next start', async t => {
+    const place = await Supervised.create(t);
+    const first = place.start('grandchild');
+    const pgid = await place.untilReady(first);
+    await place.askModelToExit();
+    assert.equal(await first.exited, 1);
+    assert.deepEqual(membersOf(pgid), []);
+    assert.equal(place.hasPidFile(), false);
+    const failed = place.status();
+    assert.equal(failed?.state, 'failed');
+    assert.equal(failed?.failedStarts, 1);
+    assert.match(failed?.lastError ?? '', /ended by itself with exit code 0/);
+
+    const second = place.start();
+    const waiting = await place.until(second, 'backing-off');
+    assert.equal(waiting.detail, 'waiting 1 s before the next start');
+    assert.match(waiting.lastError ?? '', /exit code 0/);
+    await place.untilReady(second);
+    assert.equal(place.status()?.lastError, null);
+    assert.equal(await second.stop(), 0);
+  });
+
+  it('names the line of its log that explains it, and stops at once while it waits', async t => {
+    const place = await Supervised.create(t);
+    assert.equal(await place.start('fail').exited, 1);
+    assert.match(place.status()?.lastError ?? '', /exit code 1: ValueError: Free memory on device cuda:0/);
+    assert.equal(await place.start('fail').exited, 1);
+    assert.equal(place.status()?.failedStarts, 2);
+
+    const third = place.start('fail');
+    await place.until(third, 'backing-off');
+    assert.equal(await third.stop(), 0);
+    assert.deepEqual(place.runFiles(), [], 'a stop on purpose forgets the failures');
+  });
+
+  it('exits with 1 when the server was killed with -9', async t => {
+    const place = await Supervised.create(t);
+    const supervisor = place.start('grandchild');
+    const pgid = await place.untilReady(supervisor);
+    process.kill(pgid, 'SIGKILL');
+    assert.equal(await supervisor.exited, 1);
+    assert.deepEqual(membersOf(pgid), []);
+    assert.match(place.status()?.lastError ?? '', /was killed by SIGKILL/);
+  });
+
+  it('exits with 1 when the server is up but answers nonsense', async t => {
+    const place = await Supervised.create(t);
+    const supervisor = place.start('bad-vector,grandchild');
+    const { pid } = await place.until(supervisor, 'loading');
+    assert.ok(pid);
+    assert.equal(await supervisor.exited, 1);
+    assert.match(place.status()?.lastError ?? '', /does not work: the embedding has length 5/);
+    assert.deepEqual(membersOf(pid), []);
+  });
+});
+
+describe('a supervisor that was killed with -9', () => {
+  it('takes its model server with it', async t => {
+    const place = await Supervised.create(t);
+    const supervisor = place.start();
+    const pgid = await place.untilReady(supervisor);
+    supervisor.kill('SIGKILL');
+    await waitFor('the model server to end', () => membersOf(pgid).length === 0);
+    assert.match(place.log(), /SIGTERM 1$/m);
+  });
+
+  it('is followed by one that removes what it left, before it starts anew', async t => {
+    const place = await Supervised.create(t);
+    const first = place.start('ignore-term,grandchild');
+    const leftover = await place.untilReady(first);
+    first.kill('SIGKILL');
+    await first.exited;
+    assert.equal(membersOf(leftover).length, 2);
+
+    const second = place.start();
+    const pgid = await place.untilReady(second);
+    assert.deepEqual(membersOf(leftover), []);
+    assert.notEqual(pgid, leftover);
+    assert.match(second.output, new RegExp(`killed a model server .*${leftover}`));
+    assert.equal(await second.stop(), 0);
+  });
+
+  it('is followed by one that removes what is left of a group without its leader', async t => {
+    const place = await Supervised.create(t);
+    const first = place.start('grandchild');
+    const leftover = await place.untilReady(first);
+    first.kill('SIGKILL');
+    await waitFor('the leader to end', () => !membersOf(leftover).includes(leftover));
+    assert.equal(membersOf(leftover).length, 1);
+
+    const second = place.start();
+    await place.untilReady(second);
+    assert.deepEqual(membersOf(leftover), []);
+    assert.equal(await second.stop(), 0);
+  });
+
+  it('lets a group alone that has taken over the number', async t => {
+    const place = await Supervised.create(t);
+    const first = place.start();
+    await place.untilReady(first);
+    const bystander = await Supervised.create(t);
+    const other = bystander.start();
+    const pgid = await bystander.untilReady(other);
+    const groupFile = join(place.runDir, 'embedding.group.json');
+    const { default: record } = (await import(groupFile, { with: { type: 'json' } })) as { default: object };
+    first.kill('SIGKILL');
+    await first.exited;
+    writeFileSync(groupFile, JSON.stringify({ ...record, pgid, startTicks: 1 }));
+
+    const second = place.start();
+    await place.untilReady(second);
+    assert.equal(membersOf(pgid).length, 1);
+    assert.equal(await second.stop(), 0);
+    assert.equal(await other.stop(), 0);
+  });
+});
+
+describe('two supervisors of one model', () => {
+  it('do not kill each other: the second waits for the end of the first', async t => {
+    const place = await Supervised.create(t);
+    const first = place.start();
+    const pgid = await place.untilReady(first);
+    const second = place.start();
+    await waitFor('the second to wait', () => place.status()?.detail.includes(`(pid ${first.pid})`));
+    assert.equal(membersOf(pgid).length, 1);
+    assert.equal(await first.stop(), 0);
+    await place.untilReady(second);
+    assert.equal(await second.stop(), 0);
+  });
+});
+
+describe('a supervisor that cannot start before somebody changes something', () => {
+  it('exits with 78 and names the setting when the port is taken', async t => {
+    const place = await Supervised.create(t);
+    const foreign = createServer().listen(place.port, '127.0.0.1');
+    t.after(() => foreign.close());
+    const supervisor = place.start();
+    assert.equal(await supervisor.exited, 78);
+    assert.match(supervisor.output, new RegExp(`listens on port ${place.port}; see which with "ss -ltnp`));
+    assert.match(supervisor.output, /ER_MODELS_EMBEDDING_PORT/);
+    assert.equal(place.status()?.state, 'failed');
+  });
+
+  it('exits with 78 when there is no vllm program', async t => {
+    const place = await Supervised.create(t, { engine: 'vllm', vllmCommand: '/no/such/vllm' });
+    const supervisor = place.start();
+    assert.equal(await supervisor.exited, 78);
+    assert.match(supervisor.output, /no program \/no\/such\/vllm found .*ER_VLLM_COMMAND/);
+    assert.match(place.status()?.lastError ?? '', /no program/);
+  });
+});
+
+describe('a supervisor of vllm', () => {
+  for (const role of ['embedding', 'reranker'] as const) {
+    it(`starts the ${role} with flags that vllm takes, and stops its engine process too`, async t => {
+      const place = await Supervised.create(t, { role, engine: 'vllm', vllmCommand: fakeVllm });
+      const supervisor = place.start();
+      const pgid = await place.untilReady(supervisor);
+      assert.equal(membersOf(pgid).length, 2);
+      assert.equal(await supervisor.stop(), 0);
+      assert.deepEqual(membersOf(pgid), []);
+    });
+  }
+
+  it('counts the death of the engine as a failure, though vllm exits with 0', async t => {
+    const place = await Supervised.create(t, { engine: 'vllm', vllmCommand: fakeVllm });
+    const supervisor = place.start();
+    const pgid = await place.untilReady(supervisor);
+    const engine = membersOf(pgid).find(pid => pid !== pgid);
+    assert.ok(engine);
+    process.kill(engine, 'SIGKILL');
+    assert.equal(await supervisor.exited, 1);
+    assert.match(place.status()?.lastError ?? '', /ended by itself with exit code 0/);
+    assert.deepEqual(membersOf(pgid), []);
+  });
+});

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { maxFloatTextBytes, writeFloatText } from '../../../apps/gateway/src/wire/float-text.ts';
+
+const target = Buffer.alloc(maxFloatTextBytes);
+const textOf = (value: number) => target.toString('latin1', 0, writeFloatText(target, 0, Math.fround(value)));
+
+/** Fewest significant digits that read back as this float32. */
+function fewestDigits(value: number): number {
+  for (let digits = 1; digits < 9; digits++)
+    if (Math.fround(Number(value.toPrecision(digits))) === value) return digits;
+  return 9;
+}
+
+/** xorshift32: the same numbers in every run. */
+function* words(count: number, state = 0x9e3779b9): Iterable<number> {
+  for (let index = 0; index < count; index++) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    yield state >>> 0;
+  }
+}
+
+test('known numbers are printed as the shortest decimals of their float32', () => {
+  assert.equal(textOf(0.0015718605136498809), '0.0015718605');
+  assert.equal(textOf(-0.1), '-0.1');
+  assert.equal(textOf(0.5), '0.5');
+  assert.equal(textOf(0), '0');
+  assert.equal(textOf(1), '1');
+  assert.equal(textOf(-1), '-1');
+  assert.equal(textOf(1e-45), '1e-45');
+  assert.equal(textOf(3.4028234663852886e38), '3.4028235e+38');
+  assert.equal(textOf(0.99999994), '0.99999994');
+});
+
+test('every text reads back as the same float32 and has no digit to spare, over all magnitudes', () => {
+  const view = new DataView(new ArrayBuffer(4));
+  for (const word of words(200_000)) {
+    view.setUint32(0, word);
+    const value = view.getFloat32(0);
+    if (!Number.isFinite(value)) continue;
+    const text = textOf(value);
+    assert.equal(Math.fround(JSON.parse(text)), value, text);
+  }
+  for (const word of words(50_000, 7)) {
+    const value = Math.fround((word / 2 ** 31 - 1) * 10 ** -(word % 6));
+    const text = textOf(value);
+    assert.equal(Math.fround(JSON.parse(text)), value, text);
+    const digits = text
+      .replace(/e.*/, '')
+      .replace(/[-.]/g, '')
+      .replace(/^0+|0+$/g, '').length;
+    assert.ok(digits <= fewestDigits(value), `${text} for ${value}`);
+  }
+});
+
+test('powers of two, whose lower neighbour is nearer, read back too', () => {
+  for (let exponent = -149; exponent <= 127; exponent++) {
+    const value = 2 ** exponent;
+    assert.equal(Math.fround(JSON.parse(textOf(value))), value);
+  }
+});

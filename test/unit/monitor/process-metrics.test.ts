@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
+import { Registry } from 'prom-client';
+import { waitFor } from '../../kit/wait-for.ts';
+
+async function valuesOf(registry: Registry): Promise<Record<string, number>> {
+  const metrics = await registry.getMetricsAsJSON();
+  return Object.fromEntries(metrics.map(({ name, values }) => [name, values[0]?.value ?? Number.NaN]));
+}
+
+/** Keeps the event loop busy. */
+function block(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
+test('a blocked event loop shows in lag, utilization and CPU time of the next scrape, and not in the one after', async () => {
+  const registry = new Registry();
+  createProcessMetrics(registry, 'gateway');
+  const before = await valuesOf(registry);
+  // The delay is seen once the timer ran, was due again, and was late.
+  const blocked = await waitFor('the lag to show', async () => {
+    block(600);
+    const values = await valuesOf(registry);
+    return (values.er_process_event_loop_lag_seconds ?? 0) > 0.2 && values;
+  });
+  assert.ok((blocked.er_process_event_loop_utilization ?? 0) > 0.5);
+  const cpu = (blocked.er_process_cpu_seconds_total ?? 0) - (before.er_process_cpu_seconds_total ?? 0);
+  assert.ok(cpu > 0.05, `${cpu} s`);
+  assert.ok((blocked.er_process_resident_memory_bytes ?? 0) > (blocked.er_process_heap_used_bytes ?? 0));
+  assert.equal((await valuesOf(registry)).er_process_event_loop_lag_seconds, 0);
+});
