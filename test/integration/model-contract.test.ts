@@ -402,8 +402,8 @@ function holdsContract(start: () => Promise<ModelServers>): void {
 
   it('drops the inputs of a call whose client hung up', async () => {
     const hangUp = new AbortController();
-    // Seconds of work, on the tiny model as on the fake's cost model.
-    const input = Array.from({ length: 256 }, (_, at) => [at, ...Array(1990).fill(100)]);
+    // Many seconds of work, on the tiny model as on the fake's cost model.
+    const input = Array.from({ length: 200 }, (_, at) => `${at} ${'gravity '.repeat(500)}`);
     const call = fetch(`${servers.embedding}/v1/embeddings`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -412,7 +412,8 @@ function holdsContract(start: () => Promise<ModelServers>): void {
     });
     call.catch(() => {});
     const depth = () => queueDepth(servers.embedding);
-    const atWork = await waitFor('inputs in the queue', async () => (await depth()) > 100 && depth(), {
+    const atWork = await waitFor('inputs in the queue', async () => (await depth()) > 50 && depth(), {
+      timeoutMs: 30_000,
       intervalMs: 10,
     });
     hangUp.abort();
@@ -420,7 +421,7 @@ function holdsContract(start: () => Promise<ModelServers>): void {
     const hungUpAt = performance.now();
     await waitFor('an empty queue', async () => (await depth()) === 0, { intervalMs: 10 });
     const emptyAfterMs = performance.now() - hungUpAt;
-    assert.ok(emptyAfterMs < 2000, `${atWork} inputs took ${emptyAfterMs} ms to go`);
+    assert.ok(emptyAfterMs < 3000, `${atWork} inputs took ${emptyAfterMs} ms to go`);
   });
 }
 

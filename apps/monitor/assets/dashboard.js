@@ -17,7 +17,9 @@ function element(tag, className, ...children) {
 const badge = (text, look) => element('span', `badge ${look}`, text);
 const orDash = (value, show) => (value === null || value === undefined ? '–' : show(value));
 const fixed = digits => value => value.toLocaleString('en', { maximumFractionDigits: digits });
-const percent = value => `${(value * 100).toFixed(value > 0.99 && value < 1 ? 2 : 0)} %`;
+const percent = value => `${Math.round(value * 100)} %`;
+// 99.97 % must not read as 100 %.
+const successPercent = value => (value < 1 ? `${(Math.floor(value * 10000) / 100).toFixed(2)} %` : '100 %');
 const milliseconds = value =>
   value < 1000 ? `${fixed(value < 10 ? 1 : 0)(value)} ms` : `${fixed(1)(value / 1000)} s`;
 
@@ -58,6 +60,7 @@ function modelCard(model, now) {
     : starting
       ? badge('loading', 'warn')
       : badge('not ready', 'bad');
+  const isSaidBelow = model.processes.some(process => process.detail === model.reason);
   const real =
     scheduler?.modelName && scheduler.modelName !== model.servedName
       ? ` answers as ${scheduler.modelName}`
@@ -67,7 +70,7 @@ function modelCard(model, now) {
     'card',
     element('header', '', element('h3', '', model.servedName), state),
     element('p', 'quiet', `${model.role}, engine ${scheduler?.engineLabel ?? model.engine}${real}`),
-    model.reason ? element('p', 'warn', model.reason) : null,
+    model.reason && !isSaidBelow ? element('p', 'warn', model.reason) : null,
     ...model.processes.map(process => processLine(process, now)),
     ...(scheduler?.upstreams ?? []).map(upstreamLine),
   );
@@ -99,7 +102,7 @@ function upstreamLine({ url, isReady, reason, inFlight }) {
 function showTraffic({ traffic, concurrency }) {
   const figures = [
     ['requests/s', fixed(1)(traffic.requestsPerSecond)],
-    ['success', orDash(traffic.successRate, percent)],
+    ['success', orDash(traffic.successRate, successPercent)],
     ['latency p50', orDash(traffic.p50Ms, milliseconds)],
     ['latency p95', orDash(traffic.p95Ms, milliseconds)],
     ['inputs/s', fixed(1)(traffic.inputsPerSecond)],
@@ -167,7 +170,11 @@ function appRow(app, now) {
     '',
     head,
     element('td', isWhole ? 'good' : 'bad', text),
-    element('td', 'number', orDash(app.cpuCores, fixed(2))),
+    element(
+      'td',
+      'number',
+      orDash(app.cpuCores, value => value.toFixed(2)),
+    ),
     element('td', 'number', orDash(app.residentMemoryBytes, bytes)),
     element(
       'td',

@@ -85,7 +85,7 @@ export const metricDefinitions = {
     unit: 'seconds',
     labels: { route: routeLabels },
     aggregator: 'sum',
-    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
   },
   er_request_stage_seconds: {
     type: 'histogram',
@@ -94,7 +94,7 @@ export const metricDefinitions = {
     unit: 'seconds',
     labels: { stage: stages },
     aggregator: 'sum',
-    buckets: [0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10, 60],
+    buckets: [0.0001, 0.001, 0.005, 0.01, 0.05, 0.25, 1, 10, 60],
   },
   er_requests_in_flight: {
     type: 'gauge',

@@ -1,4 +1,4 @@
-import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { performance } from 'node:perf_hooks';
 import type { Registry } from 'prom-client';
 import { createCounter, createGauge } from './create-metric.ts';
 
@@ -27,12 +27,20 @@ export function createProcessMetrics(registry: Registry, app: string): void {
     gauge.set({ app }, process.memoryUsage().heapUsed),
   );
 
-  const delays = monitorEventLoopDelay({ resolution: lagResolutionMs });
-  delays.enable();
+  // Not monitorEventLoopDelay: each reset() blinds it until its timer ran twice more.
+  let longestLagMs = 0;
+  let dueAt = performance.now() + lagResolutionMs;
+  const noteLag = () => {
+    longestLagMs = Math.max(longestLagMs, performance.now() - dueAt);
+  };
+  setInterval(() => {
+    noteLag();
+    dueAt = performance.now() + lagResolutionMs;
+  }, lagResolutionMs).unref();
   createGauge(registry, 'er_process_event_loop_lag_seconds', gauge => {
-    // The recorded delay holds the timer's own interval.
-    gauge.set({ app }, Math.max(0, delays.max / 1e9 - lagResolutionMs / 1e3));
-    delays.reset();
+    noteLag();
+    gauge.set({ app }, longestLagMs / 1000);
+    longestLagMs = 0;
   });
 
   let usedBefore = performance.eventLoopUtilization();

@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { defineDialect } from './dialect.ts';
 import { checkCount, modelName } from './inputs.ts';
 
-const documents = z.array(z.union([z.string(), z.object({ text: z.string() })]), {
-  error: 'documents must be a list of strings or of {"text": string}',
+const documentsError = 'documents must be a list of strings or of {"text": string}';
+const documents = z.array(z.union([z.string(), z.object({ text: z.string() })], { error: documentsError }), {
+  error: documentsError,
 });
 
 const common = z.object({

@@ -4,7 +4,7 @@ import { maxFloatTextBytes, writeFloatText } from './float-text.ts';
 export function floatsOf(bytes: Uint8Array): Float32Array {
   if (bytes.byteOffset % 4 === 0)
     return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  return new Float32Array(bytes.slice().buffer);
+  return new Float32Array(new Uint8Array(bytes).buffer); // a copy; Buffer.slice would be none
 }
 
 /** One vector as a JSON array of numbers, each the shortest text of its float32. */

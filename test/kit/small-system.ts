@@ -1,0 +1,134 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePorts } from './free-port.ts';
+import { waitFor } from './wait-for.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+/** Apps that a small system runs, each once, from their sources. */
+export type SmallSystemApp = 'state' | 'scheduler' | 'gateway';
+
+/** Gateway, scheduler and state without PM2, in front of model servers that the test runs. */
+export interface SmallSystem {
+  url: string;
+  key: string;
+  keysFile: string;
+  folder: string;
+  /** Sends a request with the key; the path begins with `/`. */
+  fetch: (path: string, init?: RequestInit) => Promise<Response>;
+  /** Sends JSON with the key. */
+  post: (path: string, body: unknown, headers?: Record<string, string>) => Promise<Response>;
+  /** kill -9. */
+  kill: (app: SmallSystemApp) => Promise<void>;
+  start: (app: SmallSystemApp) => void;
+  /** What an app wrote to stdout and stderr so far. */
+  output: (app: SmallSystemApp) => string;
+  /** Ends all of it; resolves when nothing is left. */
+  stop: () => Promise<void>;
+}
+
+export interface SmallSystemOptions {
+  embeddingUrls: string[];
+  rerankerUrls: string[];
+  env?: Record<string, string>;
+  /** Wait until both models can answer. Default true. */
+  waitForModels?: boolean;
+}
+
+/** Starts a small system and waits until it answers. */
+export async function startSmallSystem({
+  embeddingUrls,
+  rerankerUrls,
+  env = {},
+  waitForModels = true,
+}: SmallSystemOptions): Promise<SmallSystem> {
+  const folder = mkdtempSync(join(tmpdir(), 'er-small-'));
+  const [gatewayPort, monitorPort] = (await freePorts(2)) as [number, number];
+  const url = `http://127.0.0.1:${gatewayPort}`;
+  const keysFile = join(folder, 'keys.json');
+  const environment = {
+    PATH: process.env.PATH,
+    ER_ENGINE: 'external',
+    ER_MODELS_EMBEDDING_URLS: embeddingUrls.join(','),
+    ER_MODELS_RERANKER_URLS: rerankerUrls.join(','),
+    ER_GATEWAY_PORT: String(gatewayPort),
+    ER_GATEWAY_WORKERS: '1',
+    ER_MONITOR_PORT: String(monitorPort),
+    ER_RUN_DIR: join(folder, 'run'),
+    ER_LOGS_DIR: join(folder, 'logs'),
+    ER_KEYS_FILE: keysFile,
+    ER_LIMITS_REQUESTS_PER_MINUTE: '1000000',
+    ...env,
+  };
+  const children = new Map<SmallSystemApp, ChildProcess>();
+  const outputs = new Map<SmallSystemApp, string[]>();
+  const start = (app: SmallSystemApp) => {
+    const child = spawn(process.execPath, [join(root, 'apps', app, 'src/main.ts')], {
+      cwd: root,
+      env: environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const lines = outputs.get(app) ?? [];
+    outputs.set(app, lines);
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', chunk => lines.push(String(chunk)));
+    children.set(app, child);
+  };
+  const end = async (app: SmallSystemApp, signal: NodeJS.Signals) => {
+    const child = children.get(app);
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+  };
+  const output = (app: SmallSystemApp) => (outputs.get(app) ?? []).join('');
+  const stop = async () => {
+    await Promise.all([...children.keys()].map(app => end(app, 'SIGKILL')));
+    rmSync(folder, { recursive: true, force: true });
+  };
+
+  const apps: SmallSystemApp[] = env.REDIS_URL ? ['scheduler', 'gateway'] : ['state', 'scheduler', 'gateway'];
+  for (const app of apps) start(app);
+  try {
+    await waitFor(
+      'the gateway',
+      async () => {
+        const gateway = children.get('gateway');
+        if (gateway && gateway.exitCode !== null)
+          throw new Error(`the gateway exited:\n${output('gateway')}`);
+        const health = await fetch(`${url}${waitForModels ? '/health' : '/health/live'}`);
+        return health.ok;
+      },
+      { timeoutMs: 30_000 },
+    );
+  } catch (error) {
+    const said = apps.map(app => `--- ${app}\n${output(app)}`).join('\n');
+    await stop();
+    throw new Error(`the small system did not start:\n${said}`, { cause: error });
+  }
+  const key = /er-[0-9A-Za-z]{40}/.exec(readFileSync(keysFile, 'utf8'))?.[0] ?? '';
+  const withKey = (path: string, init: RequestInit = {}) =>
+    fetch(`${url}${path}`, {
+      ...init,
+      headers: { authorization: `Bearer ${key}`, ...(init.headers as Record<string, string>) },
+    });
+  return {
+    url,
+    key,
+    keysFile,
+    folder,
+    fetch: withKey,
+    post: (path, body, headers = {}) =>
+      withKey(path, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json', ...headers },
+      }),
+    kill: app => end(app, 'SIGKILL'),
+    start,
+    output,
+    stop,
+  };
+}
