@@ -323,148 +323,38 @@ test('the model may be named by its served or its real name, or not at all', asy
     assert.equal((await post(`${embedding.url}/v1/embeddings`, { model, input: 'x' })).status, 200);
 });
 
-const embeddingsPath = '/v1/embeddings';
-const mistakes: [
-  title: string,
-  path: string,
-  body: unknown,
-  error: { status: number; type: string; param: string | null; message: RegExp },
-][] = [
-  [
-    'another model',
-    embeddingsPath,
-    { model: 'other', input: 'x' },
-    { status: 404, type: 'NotFoundError', param: null, message: /^The model `other` does not exist\.$/ },
-  ],
-  [
-    'another model for /tokenize',
-    '/tokenize',
-    { model: 'other', prompt: 'x' },
-    { status: 404, type: 'NotFoundError', param: null, message: /does not exist/ },
-  ],
-  [
-    'no input',
-    embeddingsPath,
-    {},
-    { status: 400, type: 'Bad Request', param: 'body.input', message: /validation error/ },
-  ],
-  [
-    'an empty list',
-    embeddingsPath,
-    { input: [] },
-    { status: 400, type: 'BadRequestError', param: null, message: /at least one prompt/ },
-  ],
-  [
-    'an empty list of ids',
-    embeddingsPath,
-    { input: [[1], []] },
-    { status: 400, type: 'BadRequestError', param: null, message: /prompt cannot be empty/ },
-  ],
-  [
-    'an id out of the vocabulary',
-    embeddingsPath,
-    { input: [8000] },
-    { status: 400, type: 'BadRequestError', param: null, message: /Token id 8000 is out of vocabulary/ },
-  ],
-  [
-    'an input that is a number',
-    embeddingsPath,
-    { input: 1 },
-    { status: 400, type: 'Bad Request', param: 'body.input', message: /validation error/ },
-  ],
-  [
-    'an unknown encoding_format',
-    embeddingsPath,
-    { input: 'x', encoding_format: 'hex' },
-    { status: 400, type: 'Bad Request', param: 'body.encoding_format', message: /float/ },
-  ],
-  [
-    'more dimensions than there are',
-    embeddingsPath,
-    { input: 'x', dimensions: 1024 },
-    { status: 400, type: 'BadRequestError', param: null, message: /in range \[1, 512\], got 1024/ },
-  ],
-  [
-    'no dimensions',
-    embeddingsPath,
-    { input: 'x', dimensions: 0 },
-    { status: 400, type: 'BadRequestError', param: null, message: /got 0/ },
-  ],
-  [
-    'cutting by tokens',
-    embeddingsPath,
-    { input: 'x', truncate_prompt_tokens: 5 },
-    { status: 400, type: 'Bad Request', param: 'body.truncate_prompt_tokens', message: /not supported/ },
-  ],
-  [
-    'broken JSON',
-    embeddingsPath,
-    '{"input": "secret',
-    { status: 400, type: 'Bad Request', param: 'body', message: /^1 validation error:\n {2}body: JSON/ },
-  ],
-  [
-    'an empty body',
-    embeddingsPath,
-    '',
-    { status: 400, type: 'Bad Request', param: 'body', message: /required/ },
-  ],
-  [
-    'a text of too many tokens',
-    embeddingsPath,
-    { input: ['x', 'word '.repeat(2049)] },
-    {
-      status: 400,
-      type: 'BadRequestError',
-      param: 'input_tokens',
-      message:
-        /^This model's maximum context length is 2048 tokens\. However, your prompt contains 2049 input tokens/,
-    },
-  ],
-  [
-    'no query',
-    '/rerank',
-    { documents: ['x'] },
-    { status: 400, type: 'Bad Request', param: 'body.query', message: /validation error/ },
-  ],
-  [
-    'a list as the query',
-    '/rerank',
-    { query: ['x'], documents: ['x'] },
-    { status: 400, type: 'Bad Request', param: 'body.query', message: /validation error/ },
-  ],
-  [
-    'no documents',
-    '/rerank',
-    { query: 'x', documents: [] },
-    { status: 400, type: 'BadRequestError', param: null, message: /At least one text_pair/ },
-  ],
-  [
-    'a negative top_n',
-    '/rerank',
-    { query: 'x', documents: ['x'], top_n: -1 },
-    { status: 400, type: 'Bad Request', param: 'body.top_n', message: /validation error/ },
-  ],
-  [
-    'queries and documents of different lengths',
-    '/score',
-    { queries: ['x', 'y'], documents: ['x', 'y', 'z'] },
-    { status: 400, type: 'BadRequestError', param: null, message: /1:1, 1:N or N:N/ },
-  ],
-  [
-    'no queries',
-    '/score',
-    { documents: ['x'] },
-    { status: 400, type: 'Bad Request', param: 'body.queries', message: /required/ },
-  ],
+// biome-ignore format: one mistake a line
+const mistakes: [title: string, path: string, body: unknown, error: string, message: RegExp][] = [
+  ['another model', '/v1/embeddings', { model: 'other', input: 'x' }, '404 NotFoundError null', /^The model `other` does not exist\.$/],
+  ['another model', '/tokenize', { model: 'other', prompt: 'x' }, '404 NotFoundError null', /does not exist/],
+  ['no input', '/v1/embeddings', {}, '400 Bad Request body.input', /validation error/],
+  ['input is a number', '/v1/embeddings', { input: 1 }, '400 Bad Request body.input', /validation error/],
+  ['an empty list', '/v1/embeddings', { input: [] }, '400 BadRequestError null', /at least one prompt/],
+  ['an empty list of ids', '/v1/embeddings', { input: [[1], []] }, '400 BadRequestError null', /cannot be empty/],
+  ['an unknown id', '/v1/embeddings', { input: [8000] }, '400 BadRequestError null', /8000 is out of vocabulary/],
+  ['an unknown format', '/v1/embeddings', { input: 'x', encoding_format: 'hex' }, '400 Bad Request body.encoding_format', /float/],
+  ['too many dimensions', '/v1/embeddings', { input: 'x', dimensions: 1024 }, '400 BadRequestError null', /in range \[1, 512\], got 1024/],
+  ['no dimensions', '/v1/embeddings', { input: 'x', dimensions: 0 }, '400 BadRequestError null', /got 0/],
+  ['cutting by tokens', '/v1/embeddings', { input: 'x', truncate_prompt_tokens: 5 }, '400 Bad Request body.truncate_prompt_tokens', /not supported/],
+  ['broken JSON', '/v1/embeddings', '{"input": "secret', '400 Bad Request body', /^1 validation error:\n {2}body: JSON/],
+  ['an empty body', '/v1/embeddings', '', '400 Bad Request body', /required/],
+  ['too many tokens', '/v1/embeddings', { input: ['x', 'word '.repeat(2049)] }, '400 BadRequestError input_tokens', /^This model's maximum context length is 2048 tokens\. However, your prompt contains 2049 input tokens/],
+  ['no query', '/rerank', { documents: ['x'] }, '400 Bad Request body.query', /validation error/],
+  ['a list as the query', '/rerank', { query: ['x'], documents: ['x'] }, '400 Bad Request body.query', /validation error/],
+  ['no documents', '/rerank', { query: 'x', documents: [] }, '400 BadRequestError null', /At least one text_pair/],
+  ['a negative top_n', '/rerank', { query: 'x', documents: ['x'], top_n: -1 }, '400 Bad Request body.top_n', /validation error/],
+  ['lengths that do not match', '/score', { queries: ['x', 'y'], documents: ['x', 'y', 'z'] }, '400 BadRequestError null', /1:1, 1:N or N:N/],
+  ['no queries', '/score', { documents: ['x'] }, '400 Bad Request body.queries', /required/],
 ];
-for (const [title, path, body, { status, type, param, message }] of mistakes) {
-  test(`${title}: ${status} in vLLM's envelope`, async () => {
+for (const [title, path, body, expected, message] of mistakes) {
+  test(`${path}, ${title}: ${expected.split(' ', 1)} in vLLM's envelope`, async () => {
     const engine = path === '/rerank' || path === '/score' ? reranker : embedding;
-    const answer = await post(engine.url + path, body);
-    assert.equal(answer.status, status);
-    assert.match(answer.json.error.message, message);
-    assert.doesNotMatch(answer.json.error.message, /secret/);
-    assert.deepEqual({ ...answer.json.error, message: '' }, { message: '', type, param, code: status });
+    const { status, json } = await post(engine.url + path, body);
+    assert.deepEqual(Object.keys(json.error), ['message', 'type', 'param', 'code']);
+    assert.equal(`${json.error.code} ${json.error.type} ${json.error.param}`, expected);
+    assert.equal(status, json.error.code);
+    assert.match(json.error.message, message);
+    assert.doesNotMatch(json.error.message, /secret/);
   });
 }
 

@@ -190,6 +190,28 @@ function holdsContract(start: () => Promise<ModelServers>): void {
     assert.equal(usage.prompt_tokens, 4);
   });
 
+  it('answers token ids on /pooling with the vectors of /v1/embeddings, in the same encodings', async () => {
+    const input = [[840, 20772, endOfText], [endOfText]];
+    const expected = ((await (await embeddings({ input })).json()) as EmbeddingsBody).data.flatMap(
+      ({ embedding }) => embedding,
+    );
+    const pooling = (encoding: string) =>
+      post(`${servers.embedding}/pooling`, { model: embeddingModel, input, encoding_format: encoding });
+    const floats = (await (await pooling('float')).json()) as PoolingBody<number[]>;
+    assertClose(
+      floats.data.flatMap(({ data }) => data),
+      expected,
+    );
+    assert.equal(floats.usage.prompt_tokens, 4);
+    const base64 = (await (await pooling('base64')).json()) as PoolingBody<string>;
+    assertClose(
+      base64.data.flatMap(({ data }) => toFloats(Buffer.from(data, 'base64'))),
+      expected,
+    );
+    const bare = await pooling('bytes_only');
+    assertClose(toFloats(Buffer.from(await bare.arrayBuffer())), expected);
+  });
+
   it('cuts to `dimensions` and normalises again', async () => {
     const full = (await (await embeddings({ input: 'cut me' })).json()) as EmbeddingsBody;
     const cut = (await (await embeddings({ input: 'cut me', dimensions: 64 })).json()) as EmbeddingsBody;

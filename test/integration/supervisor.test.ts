@@ -68,7 +68,7 @@ describe('a supervisor with a model server that works', () => {
   });
 
   it('runs it when the folder of logs and pid files cannot be made', async t => {
-    const place = await Supervised.create(t, { logsDir: '/proc/no-such-folder' });
+    const place = await Supervised.create(t, { logsDir: '/dev/null/logs' });
     const supervisor = place.start();
     await place.untilReady(supervisor);
     assert.match(supervisor.output, /the pid file cannot be written/);

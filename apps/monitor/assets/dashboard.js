@@ -107,7 +107,7 @@ function showTraffic({ traffic, concurrency }) {
     ['latency p95', orDash(traffic.p95Ms, milliseconds)],
     ['inputs/s', fixed(1)(traffic.inputsPerSecond)],
     ['tokens/s', fixed(0)(traffic.tokensPerSecond)],
-    [`in flight of ${concurrency.limit}`, orDash(concurrency.inFlight, fixed(0))],
+    ['in flight', `${orDash(concurrency.inFlight, fixed(0))} / ${concurrency.limit}`],
     ['requests in all', fixed(0)(traffic.requestsTotal)],
   ];
   at('window').textContent = `last ${Math.round(traffic.windowSeconds)} s`;

@@ -14,8 +14,7 @@ declare module 'ioredis' {
   }
 }
 
-/** Longest wait of a call that a request waits for, and of publishing keys, in milliseconds. */
-const callTimeoutMs = 100;
+/** Longest wait for keys to be published, and for a connection to be made, in milliseconds. */
 const publishTimeoutMs = 2000;
 /** Longest wait before a new connection is tried, in milliseconds. */
 const longestRetryMs = 1000;
@@ -26,6 +25,8 @@ export interface RedisStoreOptions {
   /** `redis://`, `rediss://`, or `unix:///path/to/socket`. */
   url: string;
   logger: Logger;
+  /** Longest wait of a call that a request waits for. */
+  callTimeoutMs?: number;
   /** Time after which the keys of a source that nobody published are dropped. */
   sourceRetentionSeconds?: number;
 }
@@ -35,12 +36,19 @@ export class RedisStore implements StateStore {
   readonly #client: Redis;
   readonly #logger: Logger;
   readonly #limits: RateLimits;
+  readonly #callTimeoutMs: number;
   readonly #sourceRetentionSeconds: number;
   #isReportedAway = false;
   #isClosed = false;
 
-  constructor({ url, logger, sourceRetentionSeconds = 7 * 24 * 3600 }: RedisStoreOptions) {
+  constructor({
+    url,
+    logger,
+    callTimeoutMs = 100,
+    sourceRetentionSeconds = 7 * 24 * 3600,
+  }: RedisStoreOptions) {
     this.#logger = logger;
+    this.#callTimeoutMs = callTimeoutMs;
     this.#sourceRetentionSeconds = sourceRetentionSeconds;
     this.#client = connect(url);
     this.#client.on('error', error => this.#reportAway(error.message));
@@ -70,11 +78,11 @@ export class RedisStore implements StateStore {
   }
 
   findKey(hash: string): Promise<KeyRecord | null> {
-    return answerWithin(callTimeoutMs, this.#readKey(hash));
+    return answerWithin(this.#callTimeoutMs, this.#readKey(hash));
   }
 
   consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
-    return answerWithin(callTimeoutMs, this.#limits.consume(keyId, limit, cost));
+    return answerWithin(this.#callTimeoutMs, this.#limits.consume(keyId, limit, cost));
   }
 
   onUp(listener: () => void): void {

@@ -3,16 +3,21 @@ import type { StateMethods } from './state-protocol.ts';
 import { answerWithin } from './state-unavailable.ts';
 import type { KeyRecord, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
 
-/** Longest wait of a call that a request waits for, and of publishing keys, in milliseconds. */
-const callTimeoutMs = 100;
 const publishTimeoutMs = 2000;
+/** The client counts the time too, but without answerWithin's care: it only forgets a call, that much later. */
+const forgetAfterMs = 1000;
 
 /** Keys and limits kept by the `state` app of this host. */
 export class SocketStore implements StateStore {
   readonly #client: FrameClient;
+  readonly #callTimeoutMs: number;
 
-  /** `path`: the app's unix socket. Connects at once, and again whenever the app returns. */
-  constructor(path: string) {
+  /**
+   * `path`: the app's unix socket. Connects at once, and again whenever the app returns. `callTimeoutMs`: longest wait
+   * of a call that a request waits for.
+   */
+  constructor(path: string, { callTimeoutMs = 100 } = {}) {
+    this.#callTimeoutMs = callTimeoutMs;
     this.#client = new FrameClient({ path, serverName: 'state app', unavailable: 'state_unavailable' });
     this.#client.setMaxListeners(0);
   }
@@ -41,12 +46,9 @@ export class SocketStore implements StateStore {
   #call<Method extends keyof StateMethods, Result>(
     method: Method,
     params: StateMethods[Method],
-    timeoutMs = callTimeoutMs,
+    timeoutMs = this.#callTimeoutMs,
   ): Promise<Result> {
-    // The client's own time-out, later than ours, only forgets the call.
-    return answerWithin(
-      timeoutMs,
-      this.#client.call<Result>(method, params, { timeoutMs: timeoutMs + callTimeoutMs }),
-    );
+    const answer = this.#client.call<Result>(method, params, { timeoutMs: timeoutMs + forgetAfterMs });
+    return answerWithin(timeoutMs, answer);
   }
 }

@@ -16,7 +16,7 @@ before(async () => {
   system = await startSmallSystem({
     embeddingUrls: [embedding.url],
     rerankerUrls: [reranker.url],
-    env: { ER_LIMITS_CONCURRENCY: String(concurrency), ER_GATEWAY_TIMEOUT_SECONDS: '2' },
+    env: { ER_LIMITS_CONCURRENCY: String(concurrency), ER_GATEWAY_TIMEOUT_SECONDS: '6' },
   });
 });
 afterEach(async () => {
