@@ -29,6 +29,15 @@ const external = [
   'pm2',
 ];
 
+/** zod's messages in 50 languages: a quarter of a megabyte that each worker would load, and nobody asks for. */
+const withoutZodLocales = {
+  name: 'without-zod-locales',
+  setup({ onLoad }) {
+    const contents = "export { default as en } from './en.js';";
+    onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({ contents }));
+  },
+};
+
 /** The first lines of a process; `require('./main.cjs')` comes after the compile cache is on. */
 const startScript = app => `'use strict';
 require('../../apps/cli/node-version.cjs').refuseOldNode('${app}');
@@ -45,7 +54,7 @@ const entryPoints = Object.fromEntries(apps.map(app => [`${app}/main`, join(root
 entryPoints.ecosystem = join(root, 'apps/cli/src/ecosystem.ts');
 
 const stamp = sourceStamp(root);
-const { outputFiles } = await build({
+const { outputFiles } = await buildOrExit({
   absWorkingDir: root,
   entryPoints,
   outdir: join(root, 'dist'),
@@ -57,16 +66,24 @@ const { outputFiles } = await build({
   target: 'node22.19',
   minifyWhitespace: true,
   minifySyntax: true,
-  sourcemap: 'linked',
-  sourcesContent: false,
   legalComments: 'none',
   external,
+  plugins: [withoutZodLocales],
   logLevel: 'warning',
 });
 
 for (const { path, text } of outputFiles) replaceFile(path, text);
 for (const app of apps) replaceFile(join(root, 'dist', app, 'start.cjs'), startScript(app));
 replaceFile(join(root, stampFile), stamp);
+
+/** esbuild has printed each error with its place; its stack trace would only hide them. */
+async function buildOrExit(options) {
+  try {
+    return await build(options);
+  } catch {
+    process.exit(1);
+  }
+}
 
 /** Replaces a file in one step: a worker that starts at this moment reads the old or the new one, never half. */
 function replaceFile(path, text) {

@@ -27,10 +27,12 @@ export async function serveControl({
     const body = request.url === '/metrics' ? await registry.getMetricsAsJSON() : status();
     response.setHeader('content-type', 'application/json').end(JSON.stringify(body));
   });
-  server.on('error', () => {});
   unlinkIfThere(path);
-  // exclusive: in cluster mode the daemon would else open one shared socket for all workers.
-  await new Promise<void>(resolve => server.listen({ path, exclusive: true }, resolve));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    // exclusive: in cluster mode the daemon would else open one shared socket for all workers.
+    server.listen({ path, exclusive: true }, resolve);
+  });
   server.unref();
   return () => {
     server.close();

@@ -58,6 +58,9 @@ export async function runProcess(
   // PM2 adds a listener of its own that swallows rejections in cluster mode; ours ends the process (pm2 #5409).
   process.on('unhandledRejection', error => crash('unhandled rejection', error));
   process.on('uncaughtException', error => crash('uncaught exception', error));
+  // The PM2 daemon holds the other end: when it is killed, the lines of our own stopping must not end us before it is done.
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
   process.once('SIGINT', () => void stop('SIGINT', 0));
   process.once('SIGTERM', () => void stop('SIGTERM', 0));
   process.once('disconnect', () => void stop('the PM2 daemon is gone', 0));

@@ -1,10 +1,17 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 
 const longestBackOffMs = 30_000;
+/** Ready for this long, a model server has started well, and earlier failures are forgotten. */
+export const steadyAfterMs = 60_000;
 
 /** Wait before the next start, in milliseconds: 0, 1, 2, 4 … 30 s after 0, 1, 2, 3 … failed starts in a row. */
 export function backOffMs(failedStarts: number): number {
   return failedStarts === 0 ? 0 : Math.min(longestBackOffMs, 1000 * 2 ** (failedStarts - 1));
+}
+
+/** Failed starts in a row after a model server failed that had been ready for this long (0: never was). */
+export function failedStartsAfter(failedStarts: number, readyForMs: number): number {
+  return readyForMs >= steadyAfterMs ? 0 : failedStarts + 1;
 }
 
 /** What one life of a supervisor tells the next: PM2 starts a new process after each failure. */

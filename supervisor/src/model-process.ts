@@ -4,7 +4,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { ModelProcessStatus } from '@er-gateway/shared/model-process-status';
 import { awaitReadiness } from './await-readiness.ts';
-import { backOffMs, clearStartRecord, readStartRecord, writeStartRecord } from './back-off.ts';
+import {
+  backOffMs,
+  clearStartRecord,
+  failedStartsAfter,
+  readStartRecord,
+  steadyAfterMs,
+  writeStartRecord,
+} from './back-off.ts';
 import { type ChildExit, type ModelChild, startChild, withDeathSignal } from './child.ts';
 import { modelPort } from './command-inputs.ts';
 import { endReason } from './end-reason.ts';
@@ -21,8 +28,6 @@ import { StatusBoard } from './status-board.ts';
 const graceMs = { builtin: 5_000, vllm: 35_000, external: 0 };
 /** vLLM loses a SIGTERM that comes while it loads, so then it gets one every second. A ready server gets one. */
 const terminateAgainMs = 1_000;
-/** Ready for this long, a model server has started well: earlier failures are forgotten. */
-const steadyAfterMs = 60_000;
 
 /** How the life of a model process ended. */
 export type ModelProcessEnd = { kind: 'stopped' } | { kind: 'failed'; reason: string };
@@ -51,8 +56,6 @@ export class ModelProcess {
   readonly #stop = new AbortController();
   readonly #stopAsked: Promise<'stop'>;
   #life: Promise<ModelProcessEnd> | null = null;
-  #failedStarts: number;
-  #isSteady = false;
 
   constructor(options: ModelProcessOptions) {
     const { config, role, replica, logger } = options;
@@ -64,7 +67,6 @@ export class ModelProcess {
       this.#stop.signal.addEventListener('abort', () => resolve('stop'));
     });
     const { failedStarts, lastError } = readStartRecord(this.#files.starts);
-    this.#failedStarts = failedStarts;
     const first = {
       app: this.#files.app,
       role,
@@ -149,7 +151,7 @@ export class ModelProcess {
 
   async #backOff(): Promise<void> {
     this.#stop.signal.throwIfAborted();
-    const waitMs = backOffMs(this.#failedStarts);
+    const waitMs = backOffMs(this.#board.status.failedStarts);
     if (waitMs === 0) return;
     this.#board.enter('backing-off', `waiting ${waitMs / 1000} s before the next start`);
     await delay(waitMs, undefined, { signal: this.#stop.signal });
@@ -186,7 +188,6 @@ export class ModelProcess {
     const seconds = ((Date.now() - this.#board.status.since) / 1000).toFixed(1);
     this.#board.enter('ready', `answers on port ${this.#port}, after ${seconds} s`, { lastError: null });
     const timer = setTimeout(() => {
-      this.#isSteady = true;
       this.#attempt('the record of failed starts', () => clearStartRecord(this.#files.starts));
       this.#board.describe(this.#board.status.detail, { failedStarts: 0 });
     }, steadyAfterMs);
@@ -220,10 +221,12 @@ export class ModelProcess {
   }
 
   async #endFailed({ child, log }: Running, cause: ChildExit | string): Promise<ModelProcessEnd> {
+    const { state, since } = this.#board.status;
+    const readyForMs = state === 'ready' ? Date.now() - since : 0;
     const survivors = await this.#killGroup(child);
     const ending = typeof cause === 'string' ? cause : endReason(cause, log?.explanation() ?? null);
     const reason = survivors === null ? ending : `${ending}; ${survivors}`;
-    const failedStarts = this.#isSteady ? 0 : this.#failedStarts + 1;
+    const failedStarts = failedStartsAfter(this.#board.status.failedStarts, readyForMs);
     this.#attempt('the record of failed starts', () => {
       writeStartRecord(this.#files.starts, { failedStarts, lastError: reason });
     });

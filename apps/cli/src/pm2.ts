@@ -50,6 +50,8 @@ export function createPm2(root: string, caller: NodeJS.ProcessEnv): Pm2 {
     PM2_NO_INTERACTION: 'true',
     // All apps at once; PM2 still starts the workers of one app in a row.
     PM2_CONCURRENT_ACTIONS: '8',
+    // PM2's own code in its daemon and in each worker; our bundles turn the cache on by themselves.
+    NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'er-gateway'),
   };
   const start = (args: string[], extra: NodeJS.ProcessEnv, output: 'pipe' | 'inherit') =>
     spawn(join(binFolder, 'pm2'), args, {

@@ -43,14 +43,15 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   createProcessMetrics(register, 'gateway');
   const app = createApp({ config, keys, store, scheduler, recorder, logger }, () => listener.isDraining);
   const listener = new Listener(app, config.gateway);
-  await listener.listen();
-  onStop(() => listener.drain());
-
+  // Before the listener, so that it ends after it: what is counted while draining is seen.
   const status = () => ({
     inFlight: recorder.inFlight,
     isDraining: listener.isDraining,
     auditLinesLost: audit.lost,
   });
   onStop(await serveControl({ runDir: config.run_dir, app: 'gateway', status }));
+  await listener.listen();
+  onStop(() => listener.drain());
+
   process.send?.('ready');
 });

@@ -2,6 +2,8 @@ import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { serveControl } from '@er-gateway/shared/control-server';
 import { FrameServer } from '@er-gateway/shared/frames/frame-server';
 import { type ProcessContext, runProcess } from '@er-gateway/shared/lifecycle';
+import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
+import { Registry } from 'prom-client';
 import { createStateMethods } from './state-methods.ts';
 
 /** Keys and rate limits of one host, when there is no Redis. */
@@ -15,9 +17,12 @@ async function startState({ config, logger, onStop }: ProcessContext): Promise<v
   await server.listen();
   onStop(() => server.close());
 
+  const registry = new Registry();
+  createProcessMetrics(registry, 'state');
   const closeControl = await serveControl({
     runDir: config.run_dir,
     app: 'state',
+    registry,
     status: () => ({ app: 'state', pid: process.pid, keys: keys.keyCount, sources: keys.sourceCount }),
   });
   onStop(closeControl);

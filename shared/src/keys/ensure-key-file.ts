@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { existsSync, linkSync, mkdirSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ConfigError } from '../errors/config-error.ts';
 
@@ -33,27 +33,36 @@ function createWhole(file: string, text: string): boolean {
   const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   try {
     mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(draft, text, { mode: 0o600, flag: 'wx', flush: true });
-    linkOrWrite(draft, file, text);
-    return true;
+    try {
+      writeFileSync(draft, text, { mode: 0o600, flag: 'wx', flush: true });
+      return linkOrWrite(draft, file, text);
+    } finally {
+      rmSync(draft, { force: true });
+    }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return false;
     throw new ConfigError([
       `keys.file: ${file} cannot be created (${code}); set ER_KEYS_FILE to a file in a folder you may write`,
     ]);
-  } finally {
-    if (existsSync(draft)) unlinkSync(draft);
   }
 }
 
-/** Gives the finished draft its name. Unlike rename(), link() never takes the place of a file. */
-function linkOrWrite(draft: string, file: string, text: string): void {
+/** Gives the finished draft its name; false when the name is taken. Unlike rename(), link() never replaces a file. */
+function linkOrWrite(draft: string, file: string, text: string): boolean {
   try {
     linkSync(draft, file);
+    return true;
   } catch (error) {
-    if (!withoutLinks.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    // For a moment another process could read half a file here; it would say so and start again.
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    if (!withoutLinks.has(code)) throw error;
+  }
+  // For a moment another process could read half a file here; it would say so and start again.
+  try {
     writeFileSync(file, text, { mode: 0o600, flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import type { Logger } from '../logger.ts';
 import type { KeyRecord, StateStore } from '../state/store.ts';
@@ -9,7 +10,7 @@ const retryMs = 1000;
 const reminderMs = 3600_000;
 
 export interface KeyDirectoryOptions {
-  keyFile: Pick<KeyFile, 'records' | 'on' | 'off'>;
+  keyFile: Pick<KeyFile, 'records'> & EventEmitter<{ change: [] }>;
   store: StateStore;
   /** Names the key file among those of all hosts; see keySource. */
   source: string;

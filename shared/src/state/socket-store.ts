@@ -19,7 +19,6 @@ export class SocketStore implements StateStore {
   constructor(path: string, { callTimeoutMs = 100 } = {}) {
     this.#callTimeoutMs = callTimeoutMs;
     this.#client = new FrameClient({ path, serverName: 'state app', unavailable: 'state_unavailable' });
-    this.#client.setMaxListeners(0);
   }
 
   async publishKeys(source: string, keys: readonly KeyRecord[]): Promise<void> {

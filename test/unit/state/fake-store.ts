@@ -1,0 +1,47 @@
+import { stateUnavailable } from '@er-gateway/shared/state/state-unavailable';
+import type { KeyRecord, RateLimitOutcome, StateStore } from '@er-gateway/shared/state/store';
+
+/** A store whose server the test takes away and gives back. Notes every call that reached it. */
+export class FakeStore implements StateStore {
+  isAway = false;
+  /** As after a restart. */
+  readonly sources = new Map<string, readonly KeyRecord[]>();
+  readonly calls: string[] = [];
+  readonly #listeners: (() => void)[] = [];
+
+  async publishKeys(source: string, keys: readonly KeyRecord[]): Promise<void> {
+    this.#note('publishKeys');
+    this.sources.set(source, keys);
+  }
+
+  async findKey(hash: string): Promise<KeyRecord | null> {
+    this.#note('findKey');
+    return [...this.sources.values()].flat().find(key => key.hash === hash) ?? null;
+  }
+
+  async consume(keyId: string, limit: { points: number }, cost: number): Promise<RateLimitOutcome> {
+    this.#note(`consume ${keyId} ${cost}`);
+    return { isAllowed: true, limit: limit.points, remaining: limit.points, resetMs: 60_000 };
+  }
+
+  onUp(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async close(): Promise<void> {}
+
+  /** The server is there (again), and tells so. */
+  comeUp(): void {
+    this.isAway = false;
+    for (const listener of this.#listeners) listener();
+  }
+
+  count(call: string): number {
+    return this.calls.filter(name => name.startsWith(call)).length;
+  }
+
+  #note(call: string): void {
+    this.calls.push(call);
+    if (this.isAway) throw stateUnavailable(new Error('gone'));
+  }
+}
