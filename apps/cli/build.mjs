@@ -1,8 +1,9 @@
 // Builds every app into one CommonJS file, dist/<app>/main.cjs, and its first line, dist/<app>/start.cjs.
 // One file, and V8's code kept from the last start, is what lets 64 workers come up in seconds.
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -38,15 +39,10 @@ const withoutZodLocales = {
   },
 };
 
-/** The first lines of a process; `require('./main.cjs')` comes after the compile cache is on. */
-const startScript = app => `'use strict';
+/** The first lines of a process. */
+const startScript = (app, bundle) => `'use strict';
 require('../../apps/cli/node-version.cjs').refuseOldNode('${app}');
-const nodeModule = require('node:module');
-const path = require('node:path');
-nodeModule.enableCompileCache(path.join(__dirname, '../../node_modules/.cache/er-gateway'));
-require('./main.cjs');
-// Node writes the cache only when a process ends in good order; the first worker does it at once, for the others.
-if ((process.env.NODE_APP_INSTANCE ?? '0') === '0') setTimeout(() => nodeModule.flushCompileCache(), 300).unref();
+require('../../apps/cli/load-bundle.cjs').loadBundle(__dirname, '${digestOf(bundle)}');
 `;
 
 const apps = Object.keys(sources).filter(app => existsSync(join(root, sources[app], 'main.ts')));
@@ -72,8 +68,11 @@ const { outputFiles } = await buildOrExit({
   logLevel: 'warning',
 });
 
-for (const { path, text } of outputFiles) replaceFile(path, text);
-for (const app of apps) replaceFile(join(root, 'dist', app, 'start.cjs'), startScript(app));
+for (const { path, text } of outputFiles) {
+  if (replaceFile(path, text)) dropCodeCache(dirname(path));
+  const app = basename(dirname(path));
+  if (app in sources) replaceFile(join(dirname(path), 'start.cjs'), startScript(app, text));
+}
 replaceFile(join(root, stampFile), stamp);
 
 /** esbuild has printed each error with its place; its stack trace would only hide them. */
@@ -85,10 +84,25 @@ async function buildOrExit(options) {
   }
 }
 
-/** Replaces a file in one step: a worker that starts at this moment reads the old or the new one, never half. */
+/**
+ * Replaces a file in one step: a worker that starts at this moment reads the old or the new one, never half. Returns
+ * whether there was something to change.
+ */
 function replaceFile(path, text) {
-  if (existsSync(path) && readFileSync(path, 'utf8') === text) return;
+  if (existsSync(path) && readFileSync(path, 'utf8') === text) return false;
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(`${path}.new`, text);
   renameSync(`${path}.new`, path);
+  return true;
+}
+
+/** V8's code for bundles that are no more. */
+function dropCodeCache(folder) {
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith('main-')) rmSync(join(folder, name), { force: true });
+  }
+}
+
+function digestOf(text) {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }

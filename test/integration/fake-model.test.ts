@@ -199,7 +199,7 @@ describe('the program that poses as vllm', () => {
 
   it('loses a SIGTERM while it loads, and obeys the next one with exit code 0', async () => {
     const port = await freePort();
-    const { child, exited } = serve(port, { FAKE_VLLM_BOOT_MS: '700', FAKE_VLLM_SHUTDOWN_MS: '50' });
+    const { child, exited } = serve(port, { FAKE_VLLM_BOOT_MS: '3000', FAKE_VLLM_SHUTDOWN_MS: '50' });
     // The engine process starts after the signal handlers are in place.
     await waitFor('the engine process', () => childOf(child.pid as number));
     child.kill('SIGTERM');

@@ -443,7 +443,7 @@ function holdsContract(start: () => Promise<ModelServers>): void {
     const hungUpAt = performance.now();
     await waitFor('an empty queue', async () => (await depth()) === 0, { intervalMs: 10 });
     const emptyAfterMs = performance.now() - hungUpAt;
-    assert.ok(emptyAfterMs < 3000, `${atWork} inputs took ${emptyAfterMs} ms to go`);
+    assert.ok(emptyAfterMs < 5000, `${atWork} inputs took ${emptyAfterMs} ms to go`);
   });
 }
 

@@ -33,8 +33,9 @@ export async function dev(context: CommandContext): Promise<void> {
   );
 
   await new Promise(resolve => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
+    // Not once: the starter may pass on a signal that the terminal has sent us already.
+    process.on('SIGINT', resolve);
+    process.on('SIGTERM', resolve);
   });
   for (const watcher of watchers) watcher.close();
   clearTimeout(timer);

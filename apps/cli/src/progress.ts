@@ -20,14 +20,27 @@ export function createProgress(output: NodeJS.WriteStream, title: string): Progr
 }
 
 function spinnerProgress(output: NodeJS.WriteStream, title: string): Progress {
-  const line = spinner({ output, indicator: 'timer' });
+  const line = spinner({
+    output,
+    indicator: 'timer',
+    cancelMessage: 'Interrupted. npm run status shows what runs, npm stop ends it.',
+  });
+  // The spinner takes ^C as an end in good order.
+  const interrupted = () => {
+    process.exitCode = 130;
+  };
+  process.once('exit', interrupted);
   line.start(title);
   return {
     show: items => {
       const open = items.filter(item => !item.isDone).map(item => `${item.name}: ${item.text}`);
       line.message(oneLine([title, ...open].join(' · '), output.columns - 12));
     },
-    end: (text, isSuccess) => (isSuccess ? line.stop(text) : line.error(text)),
+    end: (text, isSuccess) => {
+      process.off('exit', interrupted);
+      if (isSuccess) line.stop(text);
+      else line.error(text);
+    },
   };
 }
 

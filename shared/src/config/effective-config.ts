@@ -150,9 +150,11 @@ function decideModel(role: Role, settings: Settings, environment: NodeJS.Process
   const upstreams =
     engine === 'external'
       ? model.urls.map(url => url.replace(/\/+$/, ''))
-      : Array.from({ length: replicas }, (_, replica) => `http://127.0.0.1:${model.port + 10 * replica}`);
+      : Array.from({ length: replicas }, (_, replica) => `http://127.0.0.1:${portOfReplica(model, replica)}`);
   return { ...model, replicas, role, engine, engineReason, upstreams };
 }
+
+const portOfReplica = ({ port }: ModelSettings, replica: number) => port + 10 * replica;
 
 function chooseEngine(
   model: ModelSettings,
@@ -184,7 +186,9 @@ function contradictionsOf(settings: Settings, config: EffectiveConfig): string[]
   for (const role of roles) {
     const model = config.models[role];
     if (model.engine !== 'external') {
-      for (const url of model.upstreams) claim(Number(new URL(url).port), `models.${role}.port`);
+      for (let replica = 0; replica < model.replicas; replica++) {
+        claim(portOfReplica(model, replica), `models.${role}.port`);
+      }
     } else if (model.urls.length === 0) {
       problems.push(`models.${role}.urls: the external engine needs at least one URL`);
     }

@@ -22,11 +22,11 @@ export const runPaths = {
 };
 
 /**
- * Makes the run folder, for this user alone. Throws ConfigError when the name is taken by something that others could
- * have put there (the temp folder is everybody's).
+ * Makes the run folder, for this user alone. Throws ConfigError when it cannot be made, and when the name is taken by
+ * something that others could have put there (the temp folder is everybody's).
  */
 export function ensureRunDir(runDir: string): void {
-  mkdirSync(runPaths.controlDir(runDir), { recursive: true, mode: 0o700 });
+  makeFolder(runDir);
   const found = lstatSync(runDir);
   if (!found.isDirectory()) throw new ConfigError([`run_dir: ${runDir} is not a folder`]);
   if (found.uid !== userInfo().uid) {
@@ -36,5 +36,17 @@ export function ensureRunDir(runDir: string): void {
   }
   if ((found.mode & 0o077) !== 0) {
     throw new ConfigError([`run_dir: ${runDir} is open to other users; run chmod 700 ${runDir}`]);
+  }
+  makeFolder(runPaths.controlDir(runDir));
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigError([
+      `run_dir: ${folder} cannot be made (${code}); set ER_RUN_DIR to a folder of your own`,
+    ]);
   }
 }

@@ -4,6 +4,11 @@ import { answerWithin } from './state-unavailable.ts';
 import type { KeyRecord, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
 
 const publishTimeoutMs = 2000;
+/**
+ * Longest wait of a call that a request waits for. A dead app shows at once, by its closed socket; a slow one is only
+ * starved of CPU, and to do its part here would let keys over their limit.
+ */
+const callTimeoutMs = 1000;
 /** The client counts the time too, but without answerWithin's care: it only forgets a call, that much later. */
 const forgetAfterMs = 1000;
 
@@ -13,11 +18,10 @@ export class SocketStore implements StateStore {
   readonly #callTimeoutMs: number;
 
   /**
-   * `path`: the app's unix socket. Connects at once, and again whenever the app returns. `callTimeoutMs`: longest wait
-   * of a call that a request waits for.
+   * `path`: the app's unix socket. Connects at once, and again whenever the app returns. `callTimeoutMs`: see above.
    */
-  constructor(path: string, { callTimeoutMs = 100 } = {}) {
-    this.#callTimeoutMs = callTimeoutMs;
+  constructor(path: string, options: { callTimeoutMs?: number } = {}) {
+    this.#callTimeoutMs = options.callTimeoutMs ?? callTimeoutMs;
     this.#client = new FrameClient({ path, serverName: 'state app', unavailable: 'state_unavailable' });
   }
 

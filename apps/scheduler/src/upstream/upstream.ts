@@ -30,29 +30,23 @@ export class Upstream {
   model: ServedModel | null = null;
   isReady = false;
   reason: string | null = 'not seen yet';
-  readonly #pool: Pool;
+  readonly #calls: Pool;
+  /** Of their own: behind calls that take all connections a busy server would look dead. */
+  readonly #probes: Pool;
   #failedProbes = 0;
   #probing: Promise<void> | null = null;
 
   constructor(url: string) {
     this.url = url;
-    this.#pool = new Pool(new URL(url).origin, {
-      connections: maxConnections,
-      pipelining: 1,
-      keepAliveTimeout: keepAliveMs,
-      keepAliveMaxTimeout: keepAliveMs,
-      // The job's deadline bounds the wait; a long batch may take minutes.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connectTimeout: 5000,
-    });
+    this.#calls = createPool(url, maxConnections);
+    this.#probes = createPool(url, 1);
   }
 
   /** Sends JSON, returns the answer's body. Throws UpstreamFailure, or the signal's reason when it aborts. */
   async post(path: string, body: unknown, signal: AbortSignal): Promise<Buffer> {
     this.inFlight++;
     try {
-      return await this.#request('POST', path, JSON.stringify(body), signal);
+      return await this.#request(this.#calls, { method: 'POST', path, body: JSON.stringify(body) }, signal);
     } catch (error) {
       if (error instanceof UpstreamFailure && error.kind === 'refused')
         this.#setDown('nobody listens on its port');
@@ -71,15 +65,17 @@ export class Upstream {
   }
 
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await Promise.all([this.#calls.destroy(), this.#probes.destroy()]);
   }
 
   async #probe(): Promise<void> {
     const signal = AbortSignal.timeout(probeTimeoutMs);
     try {
-      await this.#request('GET', '/health', null, signal);
-      if (!this.isReady)
-        this.model = parseServedModel(await this.#request('GET', '/v1/models', null, signal));
+      await this.#request(this.#probes, { method: 'GET', path: '/health', body: null }, signal);
+      if (!this.isReady) {
+        const question = { method: 'GET', path: '/v1/models', body: null } as const;
+        this.model = parseServedModel(await this.#request(this.#probes, question, signal));
+      }
       this.#failedProbes = 0;
       this.isReady = true;
       this.reason = null;
@@ -97,22 +93,18 @@ export class Upstream {
     this.reason = reason;
   }
 
-  async #request(
-    method: 'GET' | 'POST',
-    path: string,
-    body: string | null,
-    signal: AbortSignal,
-  ): Promise<Buffer> {
+  async #request(pool: Pool, { method, path, body }: UpstreamRequest, signal: AbortSignal): Promise<Buffer> {
     let status: number;
     let bytes: Buffer;
     try {
-      const answer = await this.#pool.request({
+      const asked = pool.request({
         path: `${new URL(this.url).pathname.replace(/\/$/, '')}${path}`,
         method,
         body,
         signal,
         ...(body !== null && { headers: { 'content-type': 'application/json' } }),
       });
+      const answer = await unlessAborted(asked, signal);
       status = answer.statusCode;
       bytes = Buffer.from(await answer.body.arrayBuffer());
     } catch (error) {
@@ -130,6 +122,38 @@ export class Upstream {
       serverType: type,
     });
   }
+}
+
+interface UpstreamRequest {
+  method: 'GET' | 'POST';
+  path: string;
+  body: string | null;
+}
+
+function createPool(url: string, connections: number): Pool {
+  return new Pool(new URL(url).origin, {
+    connections,
+    pipelining: 1,
+    keepAliveTimeout: keepAliveMs,
+    keepAliveMaxTimeout: keepAliveMs,
+    // The job's deadline bounds the wait; a long batch may take minutes.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connectTimeout: 5000,
+  });
+}
+
+/**
+ * The promise, or the signal's reason as soon as it aborts. undici (8.12) looks at the signal of a request that waits for
+ * a connection only when it gets one: a caller who left would hold a permit until then.
+ */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 function parseServedModel(bytes: Buffer): ServedModel {

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ModelView } from '../../../apps/cli/src/model-view.ts';
+import type { Pm2Process } from '../../../apps/cli/src/pm2.ts';
+import { describeFailure, findFailure } from '../../../apps/cli/src/start-failure.ts';
+
+const process = (change: Partial<Pm2Process>): Pm2Process => ({
+  name: 'gateway',
+  id: 1,
+  pid: 10,
+  status: 'online',
+  restarts: 0,
+  exitCode: null,
+  startedAt: 0,
+  memoryBytes: 0,
+  isOurs: true,
+  cwd: '/x',
+  configFile: null,
+  logFile: '/nowhere/gateway.log',
+  ...change,
+});
+const model = (change: Partial<ModelView>): ModelView => ({
+  role: 'embedding',
+  app: 'embedding',
+  servedName: 'Q',
+  engine: 'vllm',
+  engineReason: '',
+  modelName: null,
+  engineLabel: null,
+  isReady: false,
+  state: 'loading',
+  detail: 'loading weights',
+  lastError: null,
+  failedStarts: 0,
+  url: 'http://127.0.0.1:8000',
+  pid: null,
+  gpu: null,
+  logFile: null,
+  ...change,
+});
+
+test('what starts, loads or restarted once is no failure', () => {
+  const processes = [process({}), process({ id: 2, status: 'launching' }), process({ id: 3, restarts: 1 })];
+  const models = [model({}), model({ state: 'backing-off', failedStarts: 2 })];
+  assert.equal(findFailure(processes, models, new Map()), null);
+});
+
+test('an app that ended with status 78 is named as wrongly configured', () => {
+  const failure = findFailure([process({ status: 'stopped', exitCode: 78 })], [], new Map());
+  assert.match(failure?.reason ?? '', /gateway cannot run as it is configured/);
+});
+
+test('an app that PM2 gave up, or left waiting for ever, is a failure', () => {
+  for (const status of ['errored', 'stopped', 'waiting restart'])
+    assert.match(findFailure([process({ status })], [], new Map())?.reason ?? '', /gateway is/, status);
+});
+
+test('restarts count from when the waiting began', () => {
+  const looping = process({ restarts: 12 });
+  assert.match(findFailure([looping], [], new Map())?.reason ?? '', /again and again/);
+  assert.equal(findFailure([looping], [], new Map([[1, 10]])), null);
+});
+
+test('a model server that failed three times, or for good, is a failure with its own words', () => {
+  const looping = findFailure([], [model({ failedStarts: 3, lastError: 'CUDA out of memory' })], new Map());
+  assert.match(looping?.reason ?? '', /embedding does not start: CUDA out of memory/);
+  assert.match(findFailure([], [model({ state: 'failed' })], new Map())?.reason ?? '', /loading weights/);
+});
+
+test('a failure whose log is missing is described by its reason alone', () => {
+  assert.equal(describeFailure({ reason: 'it broke', logFile: '/nowhere/x.log' }), 'it broke');
+});
