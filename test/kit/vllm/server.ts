@@ -8,7 +8,10 @@ import { waitFor } from '../wait-for.ts';
 import { vllmCpuArguments, vllmEnvironment, vllmMaxModelLen, vllmPaths } from './paths.ts';
 
 /** The reranker's chat template that the supervisor passes. */
-export const rerankerTemplate = resolve(import.meta.dirname, '../../../supervisor/templates/qwen3_reranker.jinja');
+export const rerankerTemplate = resolve(
+  import.meta.dirname,
+  '../../../supervisor/templates/qwen3_reranker.jinja',
+);
 
 /** Alone it takes 20 s, next to others and with a cold cache much longer. */
 const startTimeoutMs = 240_000;

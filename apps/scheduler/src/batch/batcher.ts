@@ -1,4 +1,4 @@
-import { RequestError } from '@er-gateway/shared/errors/request-error';
+import type { RequestError } from '@er-gateway/shared/errors/request-error';
 import { FairQueue } from '../queue/fair-queue.ts';
 import type { Item, ItemResult } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -15,7 +15,11 @@ export interface BatcherOptions {
   /** Most items and tokens in one call. */
   budget: { items: number; tokens: number };
   /** A call has ended well. */
-  onResults?: (items: readonly Item[], results: readonly (ItemResult | UpstreamFailure)[], upstream: Upstream) => void;
+  onResults?: (
+    items: readonly Item[],
+    results: readonly (ItemResult | UpstreamFailure)[],
+    upstream: Upstream,
+  ) => void;
   now?: () => number;
 }
 
@@ -70,7 +74,7 @@ export class Batcher {
       const isFull = this.queue.size >= budget.items || this.queue.tokens >= budget.tokens;
       const next = pool.nextFree(now, isFull);
       if (next === null) {
-        if (!pool.isReady) this.#refuseAll();
+        if (pool.isDown) this.#refuseAll();
         return;
       }
       if (next.waitMs > 0) {
@@ -137,14 +141,13 @@ export class Batcher {
   }
 
   #deliver(batch: readonly Item[], results: readonly (ItemResult | UpstreamFailure)[]): void {
-    batch.forEach((item, index) => {
+    for (const [index, item] of batch.entries()) {
       const result = results[index];
-      if (result === undefined) return item.reject(new Error('a wire returned too few results'));
-      if (!(result instanceof UpstreamFailure)) return item.resolve(result);
-      item.failedCalls++;
-      if (item.failedCalls < 2) this.queue.pushBack([item]);
+      if (result === undefined) item.reject(new Error('a wire returned too few results'));
+      else if (!(result instanceof UpstreamFailure)) item.resolve(result);
+      else if (++item.failedCalls < 2) this.queue.pushBack([item]);
       else item.reject(this.#options.pool.failedTwice(result));
-    });
+    }
   }
 
   /**
@@ -196,7 +199,9 @@ export class Batcher {
     if (seconds < 1) return;
     const rate = this.#drainedTokens / seconds;
     this.#tokensPerSecond =
-      this.#tokensPerSecond === 0 ? rate : this.#tokensPerSecond + drainSmoothing * (rate - this.#tokensPerSecond);
+      this.#tokensPerSecond === 0
+        ? rate
+        : this.#tokensPerSecond + drainSmoothing * (rate - this.#tokensPerSecond);
     this.#drainedTokens = 0;
     this.#drainSince = this.#now();
   }

@@ -46,6 +46,7 @@ export class Pace {
   }
 
   ended(durationMs: number): void {
-    this.serviceMs = this.serviceMs === 0 ? durationMs : this.serviceMs + smoothing * (durationMs - this.serviceMs);
+    this.serviceMs =
+      this.serviceMs === 0 ? durationMs : this.serviceMs + smoothing * (durationMs - this.serviceMs);
   }
 }

@@ -27,7 +27,10 @@ export class ItemCache {
     this.#entries =
       maxBytes === 0
         ? null
-        : new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ vector }) => entryOverheadBytes + (vector?.byteLength ?? 0) });
+        : new LRUCache({
+            maxSize: maxBytes,
+            sizeCalculation: ({ vector }) => entryOverheadBytes + (vector?.byteLength ?? 0),
+          });
   }
 
   get isOn(): boolean {

@@ -17,6 +17,8 @@ interface KeyLine {
   head: number;
   /** Tokens that this key may still take in its turn. */
   deficit: number;
+  /** Tokens that wait. */
+  tokens: number;
 }
 
 /**
@@ -37,6 +39,16 @@ export class FairQueue {
   /** Tokens that wait. */
   get tokens(): number {
     return this.#classes.interactive.tokens + this.#classes.bulk.tokens;
+  }
+
+  /** Keys that wait. */
+  get keys(): number {
+    return this.#classes.interactive.keys + this.#classes.bulk.keys;
+  }
+
+  /** Tokens that a key has waiting in a class. */
+  tokensOf(keyId: string, priority: PriorityClass): number {
+    return this.#classes[priority].tokensOf(keyId);
   }
 
   push(item: Item): void {
@@ -94,16 +106,25 @@ class ClassLine {
   /** Keys with waiting items, in the order of their turns. */
   #turns: string[] = [];
 
+  get keys(): number {
+    return this.#lines.size;
+  }
+
+  tokensOf(keyId: string): number {
+    return this.#lines.get(keyId)?.tokens ?? 0;
+  }
+
   push(item: Item): void {
-    this.#lineOf(item).items.push(item);
-    this.#count(item, 1);
+    const line = this.#lineOf(item);
+    line.items.push(item);
+    this.#count(line, item, 1);
   }
 
   pushFront(item: Item): void {
     const line = this.#lineOf(item);
     if (line.head > 0) line.items[--line.head] = item;
     else line.items.unshift(item);
-    this.#count(item, 1);
+    this.#count(line, item, 1);
   }
 
   take(taken: Item[], left: BatchBudget, ofOneJob: boolean): void {
@@ -140,7 +161,7 @@ class ClassLine {
   dropAbandoned(): void {
     for (const [keyId, line] of this.#lines) {
       const kept = line.items.slice(line.head).filter(item => !item.isAbandoned);
-      for (const item of line.items.slice(line.head)) if (item.isAbandoned) this.#count(item, -1);
+      for (const item of line.items.slice(line.head)) if (item.isAbandoned) this.#count(line, item, -1);
       line.items = kept;
       line.head = 0;
       if (kept.length === 0) {
@@ -151,16 +172,17 @@ class ClassLine {
   }
 
   inspect(): { keyId: string; items: number; tokens: number }[] {
-    return [...this.#lines].map(([keyId, line]) => {
-      const waiting = line.items.slice(line.head);
-      return { keyId, items: waiting.length, tokens: waiting.reduce((sum, item) => sum + item.tokens, 0) };
-    });
+    return [...this.#lines].map(([keyId, { items, head, tokens }]) => ({
+      keyId,
+      items: items.length - head,
+      tokens,
+    }));
   }
 
   #lineOf({ keyId }: Item): KeyLine {
     let line = this.#lines.get(keyId);
     if (!line) {
-      line = { items: [], head: 0, deficit: quantumTokens };
+      line = { items: [], head: 0, deficit: quantumTokens, tokens: 0 };
       this.#lines.set(keyId, line);
       this.#turns.push(keyId);
     }
@@ -180,12 +202,13 @@ class ClassLine {
       line.items.splice(0, line.head);
       line.head = 0;
     }
-    this.#count(item, -1);
+    this.#count(line, item, -1);
     return item;
   }
 
-  #count(item: Item, sign: 1 | -1): void {
+  #count(line: KeyLine, item: Item, sign: 1 | -1): void {
     this.size += sign;
     this.tokens += sign * item.tokens;
+    line.tokens += sign * item.tokens;
   }
 }

@@ -38,6 +38,8 @@ export class Item {
   readonly job: object;
   /** Calls that this item was in and that failed. */
   failedCalls = 0;
+  /** Called when the last waiter leaves. */
+  onAbandoned: (() => void) | undefined;
   /** When a call took it, performance.now(); null while it waits. */
   dispatchedAt: number | null = null;
   readonly #waiters = new Set<Waiter>();
@@ -74,7 +76,9 @@ export class Item {
 
   leave(waiter: Waiter): void {
     this.#waiters.delete(waiter);
-    if (this.isAbandoned) this.#settle();
+    if (!this.isAbandoned) return;
+    this.#settle();
+    this.onAbandoned?.();
   }
 
   resolve(result: ItemResult): void {

@@ -20,8 +20,7 @@ export function bytesOfEntry(entry: string): Uint8Array | null {
 function makeAlphabet(): string[] {
   let substitute = 0x100;
   return Array.from({ length: 256 }, (_, byte) => {
-    const standsForItself =
-      (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+    const standsForItself = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
     return String.fromCharCode(standsForItself ? byte : substitute++);
   });
 }

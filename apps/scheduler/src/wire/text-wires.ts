@@ -21,7 +21,10 @@ export const textEmbedWire: Wire = {
       input.kind === 'ids' ? Array.from(input.ids) : input.kind === 'text' ? input.text : '',
     );
     const body = { model: upstream.model?.id, input, encoding_format: 'base64' };
-    const answer = parseList(await upstream.post('/v1/embeddings', JSON.stringify(body), signal), items.length);
+    const answer = parseList(
+      await upstream.post('/v1/embeddings', JSON.stringify(body), signal),
+      items.length,
+    );
     return answer.data.map(({ embedding }, place) => {
       const bytes = Buffer.from(embedding ?? '', 'base64');
       const vector = ownBytes(bytes, 0, bytes.byteLength);
@@ -29,7 +32,8 @@ export const textEmbedWire: Wire = {
       if (vector.byteLength === 0 || vector.byteLength % 4 !== 0 || vector.byteLength !== wanted) {
         return new UpstreamFailure('nonsense', `answered with a vector of ${vector.byteLength} bytes`);
       }
-      if (!areFinite(vector)) return new UpstreamFailure('nonsense', 'answered with numbers that are not finite');
+      if (!areFinite(vector))
+        return new UpstreamFailure('nonsense', 'answered with numbers that are not finite');
       return { vector, tokens: tokensOf(answer, place) };
     });
   },
@@ -52,7 +56,8 @@ export const textScoreWire: Wire = {
     };
     const answer = parseList(await upstream.post('/score', JSON.stringify(body), signal), items.length);
     return answer.data.map(({ score }, place) => {
-      if (!Number.isFinite(score)) return new UpstreamFailure('nonsense', 'answered with a score that is not finite');
+      if (!Number.isFinite(score))
+        return new UpstreamFailure('nonsense', 'answered with a score that is not finite');
       return { score: score as number, tokens: tokensOf(answer, place) };
     });
   },
@@ -65,7 +70,9 @@ function parseList(bytes: Buffer, count: number): ListAnswer {
     answer = JSON.parse(bytes.toString()) as ListAnswer;
     answer.data.sort((a, b) => a.index - b.index);
   } catch (error) {
-    throw new UpstreamFailure('nonsense', 'answered with something that is no list of results', { cause: error });
+    throw new UpstreamFailure('nonsense', 'answered with something that is no list of results', {
+      cause: error,
+    });
   }
   if (answer.data.length !== count || answer.data.some(({ index }, place) => index !== place)) {
     throw new UpstreamFailure('nonsense', `answered ${count} inputs with ${answer.data.length} results`);

@@ -17,7 +17,10 @@ export const tokenEmbedWire: Wire = {
     const size = answer.byteLength / items.length;
     const wanted = upstream.dimensions === null ? size : upstream.dimensions * floatBytes;
     if (answer.byteLength === 0 || size !== wanted || size % floatBytes !== 0) {
-      throw new UpstreamFailure('nonsense', `answered ${items.length} inputs with ${answer.byteLength} bytes`);
+      throw new UpstreamFailure(
+        'nonsense',
+        `answered ${items.length} inputs with ${answer.byteLength} bytes`,
+      );
     }
     return items.map(({ tokens }, index) => {
       const vector = ownBytes(answer, index * size, (index + 1) * size);

@@ -10,5 +10,9 @@ export interface Wire {
    * Sends a batch in one call. Resolves to a result for each item, or to what is wrong with it; throws UpstreamFailure when
    * the call failed as a whole, and the signal's reason when it was aborted.
    */
-  send: (upstream: Upstream, items: readonly Item[], signal: AbortSignal) => Promise<(ItemResult | UpstreamFailure)[]>;
+  send: (
+    upstream: Upstream,
+    items: readonly Item[],
+    signal: AbortSignal,
+  ) => Promise<(ItemResult | UpstreamFailure)[]>;
 }
