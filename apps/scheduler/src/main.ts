@@ -3,14 +3,19 @@ import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { serveControl } from '@er-gateway/shared/control-server';
 import { FrameServer } from '@er-gateway/shared/frames/frame-server';
 import { runProcess } from '@er-gateway/shared/lifecycle';
+import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
+import { createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import { readModelProcessStatus } from '@er-gateway/shared/model-process-status';
 import type { RunParams } from '@er-gateway/shared/scheduler-protocol';
+import { register } from 'prom-client';
 import { Scheduler } from './scheduler.ts';
 
 void runProcess('scheduler', async ({ config, logger, onStop }) => {
+  createProcessMetrics(register, 'scheduler');
   let announce = () => {};
   const scheduler = await Scheduler.open({
     config,
+    metrics: createSchedulerMetrics(register),
     logger,
     describeProcess: role => {
       const process = readModelProcessStatus(runPaths.modelStatus(config.run_dir, role));

@@ -2,6 +2,7 @@ import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config
 import type { Role } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Logger } from '@er-gateway/shared/logger';
+import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import type { Job, ModelsStatus, ResultOf, RunParams } from '@er-gateway/shared/scheduler-protocol';
 import { Admission } from './admission.ts';
 import { ItemCache } from './cache/item-cache.ts';
@@ -13,6 +14,7 @@ import { openServedModel, type ServedModel } from './served-model.ts';
 
 export interface SchedulerOptions {
   config: EffectiveConfig;
+  metrics: SchedulerMetrics;
   logger: Logger;
   /** What the supervisor of a model says of it now. */
   describeProcess: (role: Role) => string | null;
@@ -25,8 +27,15 @@ export class Scheduler {
   readonly #models: Record<Role, ServedModel>;
   readonly #admission: Admission;
   readonly #cache: ItemCache;
+  readonly #metrics: SchedulerMetrics;
 
-  private constructor(models: Record<Role, ServedModel>, admission: Admission, cache: ItemCache) {
+  private constructor(
+    models: Record<Role, ServedModel>,
+    admission: Admission,
+    cache: ItemCache,
+    metrics: SchedulerMetrics,
+  ) {
+    this.#metrics = metrics;
     this.#models = models;
     this.#admission = admission;
     this.#cache = cache;
@@ -34,6 +43,7 @@ export class Scheduler {
 
   /** Resolves when jobs can be taken; whether the models can answer shows later. */
   static async open({
+    metrics,
     config,
     logger,
     describeProcess,
@@ -45,42 +55,57 @@ export class Scheduler {
         config,
         model: config.models[role],
         cache,
+        metrics,
         logger,
         describeProcess: () => describeProcess(role),
         onChange: onModelsChange,
       });
     const [embedding, reranker] = await Promise.all([open('embedding'), open('reranker')]);
-    return new Scheduler({ embedding, reranker }, new Admission(config.limits.concurrency), cache);
+    return new Scheduler({ embedding, reranker }, new Admission(config.limits.concurrency), cache, metrics);
   }
 
   /** Runs one job. Throws RequestError; an abort of `signal` (the caller left) ends its work upstream too. */
-  run<AnyJob extends Job>(params: RunParams<AnyJob>, signal: AbortSignal): Promise<ResultOf<AnyJob>> {
-    return this.#admission.run(async () => {
-      const deadline = new AbortController();
-      const expire = () => deadline.abort(timedOut());
-      const remainingMs = params.deadlineAt - Date.now();
-      if (remainingMs <= 0) throw timedOut();
-      const timer = setTimeout(expire, remainingMs);
-      const leave = () => deadline.abort(signal.reason);
-      signal.addEventListener('abort', leave, { once: true });
-      try {
-        const { requestId, keyId, priority, noStore, deadlineAt } = params;
-        const arrivedAt = performance.now();
-        const context = {
-          requestId,
-          keyId,
-          priority,
-          noStore,
-          deadlineAt,
-          arrivedAt,
-          signal: deadline.signal,
-        };
-        return (await this.#dispatch(params.job, context)) as ResultOf<AnyJob>;
-      } finally {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', leave);
-      }
-    });
+  async run<AnyJob extends Job>(params: RunParams<AnyJob>, signal: AbortSignal): Promise<ResultOf<AnyJob>> {
+    this.#metrics.inFlight.set(this.#admission.inFlight + 1);
+    try {
+      return await this.#admission.run(() => this.#runWithDeadline(params, signal));
+    } catch (error) {
+      const reason = signal.aborted ? 'cancelled' : rejectionReason(error);
+      if (reason) this.#metrics.rejected.inc({ reason });
+      throw error;
+    } finally {
+      this.#metrics.inFlight.set(this.#admission.inFlight);
+    }
+  }
+
+  async #runWithDeadline<AnyJob extends Job>(
+    params: RunParams<AnyJob>,
+    signal: AbortSignal,
+  ): Promise<ResultOf<AnyJob>> {
+    const deadline = new AbortController();
+    const expire = () => deadline.abort(timedOut());
+    const remainingMs = params.deadlineAt - Date.now();
+    if (remainingMs <= 0) throw timedOut();
+    const timer = setTimeout(expire, remainingMs);
+    const leave = () => deadline.abort(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+    try {
+      const { requestId, keyId, priority, noStore, deadlineAt } = params;
+      const arrivedAt = performance.now();
+      const context = {
+        requestId,
+        keyId,
+        priority,
+        noStore,
+        deadlineAt,
+        arrivedAt,
+        signal: deadline.signal,
+      };
+      return (await this.#dispatch(params.job, context)) as ResultOf<AnyJob>;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', leave);
+    }
   }
 
   /** What workers need to know of the models. */
@@ -132,3 +157,10 @@ const timedOut = () =>
     'upstream_timeout',
     'The model did not answer within the time-out (gateway.timeout_seconds, or X-ER-Timeout-Ms). Send less at once, or raise it.',
   );
+
+/** Why a job was refused, in the words of the metric; undefined when a model failed on it. */
+function rejectionReason(error: unknown): 'overloaded' | 'no_available_upstream' | 'expired' | undefined {
+  if (!(error instanceof RequestError)) return undefined;
+  if (error.code === 'upstream_timeout') return 'expired';
+  return error.code === 'overloaded' || error.code === 'no_available_upstream' ? error.code : undefined;
+}

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EffectiveConfig, EffectiveModel } from '@er-gateway/shared/config/effective-config';
 import type { Logger } from '@er-gateway/shared/logger';
+import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import type { ItemCache } from './cache/item-cache.ts';
 import { ModelLane, type PreparedInput } from './model-lane.ts';
 import { prepareEmbedding } from './models/embedding-model.ts';
@@ -26,6 +27,7 @@ export interface ServedModelOptions {
   config: EffectiveConfig;
   model: EffectiveModel;
   cache: ItemCache;
+  metrics: SchedulerMetrics;
   logger: Logger;
   /** What the supervisor says of the model now; null when it says nothing. */
   describeProcess: () => string | null;
@@ -35,7 +37,7 @@ export interface ServedModelOptions {
 
 /** Opens a model's way: tokenizer, servers, queue. Waits for the tokenizer only. */
 export async function openServedModel(options: ServedModelOptions): Promise<ServedModel> {
-  const { config, model, cache, logger, describeProcess, onChange } = options;
+  const { config, model, cache, metrics, logger, describeProcess, onChange } = options;
   const tokenizer = await openTokenizerOf(model, logger);
   const isEmbedding = model.role === 'embedding';
   const wire = isEmbedding
@@ -74,7 +76,14 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
   });
   const lane: ModelLane = new ModelLane({
     pool,
-    batching: { wire, budget: { items: config.batch.max_items, tokens: config.batch.max_tokens } },
+    batching: {
+      wire,
+      budget: { items: config.batch.max_items, tokens: config.batch.max_tokens },
+      onCallEnd: ({ outcome, durationMs }) => {
+        metrics.upstreamRequests.inc({ model: model.role, outcome });
+        metrics.upstreamDuration.observe({ model: model.role }, durationMs / 1000);
+      },
+    },
     cache,
     cacheScope: config.cache.scope,
     revision: () => `${pool.identity().model} ${revision}`,

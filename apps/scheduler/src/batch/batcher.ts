@@ -14,13 +14,15 @@ export interface BatcherOptions {
   wire: Wire;
   /** Most items and tokens in one call. */
   budget: { items: number; tokens: number };
-  /** A call has ended well. */
-  onResults?: (
-    items: readonly Item[],
-    results: readonly (ItemResult | UpstreamFailure)[],
-    upstream: Upstream,
-  ) => void;
+  /** A call has ended, one way or the other. */
+  onCallEnd?: (call: EndedCall) => void;
   now?: () => number;
+}
+
+/** How a call to a model server ended: refused is a 4xx about an input. */
+export interface EndedCall {
+  outcome: 'ok' | 'refused' | 'failed' | 'cancelled';
+  durationMs: number;
 }
 
 /** What a batcher has done, for the eyes of operators and the bench. */
@@ -116,7 +118,7 @@ export class Batcher {
   }
 
   async #run(upstream: Upstream, batch: Item[]): Promise<void> {
-    const { wire, onResults } = this.#options;
+    const { wire, onCallEnd } = this.#options;
     const startedAt = this.#now();
     const tokens = batch.reduce((sum, item) => sum + item.tokens, 0);
     for (const item of batch) item.dispatchedAt ??= startedAt;
@@ -129,9 +131,10 @@ export class Batcher {
       const results = await wire.send(upstream, batch, cancel.signal);
       upstream.succeeded(this.#now() - startedAt);
       this.#countDrained(tokens);
-      onResults?.(batch, results, upstream);
+      onCallEnd?.({ outcome: 'ok', durationMs: this.#now() - startedAt });
       this.#deliver(batch, results);
     } catch (error) {
+      onCallEnd?.({ outcome: outcomeOf(error), durationMs: this.#now() - startedAt });
       await this.#fail(upstream, batch, error);
     } finally {
       watched.end();
@@ -218,4 +221,9 @@ function watchAbandonment(batch: readonly Item[], cancel: AbortController): { en
       for (const item of batch) item.onAbandoned = undefined;
     },
   };
+}
+
+function outcomeOf(error: unknown): EndedCall['outcome'] {
+  if (!(error instanceof UpstreamFailure)) return 'cancelled';
+  return error.isRefusalOfRequest ? 'refused' : 'failed';
 }

@@ -1,0 +1,16 @@
+import type { EncodedTexts } from './token-encoder.ts';
+import type { TokenizerTables } from './tokenizer-tables.ts';
+
+/** What a thread is started for: to read a tokenizer and end, or to encode texts until it is terminated. */
+export type ThreadTask =
+  | { kind: 'read'; tokenizerFile: string }
+  | { kind: 'encode'; tables: TokenizerTables };
+
+/** What an encoding thread is asked: the ids of these texts. One question at a time. */
+export type ThreadQuestion = string[];
+
+/** What a thread says: `tables` to the task `read`, `encoded` to each question, or why it could not. */
+export type ThreadAnswer =
+  | { kind: 'tables'; tables: TokenizerTables }
+  | { kind: 'encoded'; encoded: EncodedTexts }
+  | { kind: 'failed'; error: Error };
