@@ -12,7 +12,7 @@ export interface Figure {
   name: string;
   value: number;
   /** `x` is a ratio. */
-  unit: 'x' | 's' | 'ms' | 'us' | 'MB' | '%' | '1/s';
+  unit: 'x' | 's' | 'ms' | 'us' | 'MB' | '%' | '1/s' | '';
   target?: Target;
 }
 

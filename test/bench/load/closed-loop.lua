@@ -15,7 +15,7 @@ end
 
 -- Clock ticks of CPU that this process has used: proc_pid_stat(5), fields 14 and 15.
 local function cpu_ticks()
-  local text = io.open('/proc/self/stat'):read('a')
+  local text = io.open('/proc/self/stat'):read('*a')
   local fields = {}
   for field in text:match('.*%) (.*)'):gmatch('%S+') do
     fields[#fields + 1] = field

@@ -8,12 +8,13 @@ const floatBytes = 4;
 
 /**
  * The cheap form for vLLM: token ids in, raw float32 out. `bytes_only` has no metadata header, which would pass Node's
- * limit for headers at 140 inputs. Needs a server that takes token ids.
+ * limit for headers at 140 inputs. `/pooling` and not `/v1/embeddings`, which gives the same vectors but first checks ids
+ * against a union of types, 20 us of CPU for each id (seen with vLLM 0.32.0: 32 inputs of 500 ids, 307 ms against 0.5).
  */
 export const tokenEmbedWire: Wire = {
   canJoinJobs: () => true,
   send: async (upstream, items, signal) => {
-    const answer = await upstream.post('/v1/embeddings', bodyOf(upstream, items), signal);
+    const answer = await upstream.post('/pooling', bodyOf(upstream, items), signal);
     const size = answer.byteLength / items.length;
     const wanted = upstream.dimensions === null ? size : upstream.dimensions * floatBytes;
     if (answer.byteLength === 0 || size !== wanted || size % floatBytes !== 0) {
