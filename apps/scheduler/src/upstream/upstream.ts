@@ -56,7 +56,9 @@ export class Upstream {
   isKnown = false;
   reason: string | null = 'not seen yet';
   readonly #canary: UpstreamOptions['canary'];
-  readonly #pool: Pool;
+  readonly #calls: Pool;
+  /** Of their own: behind calls that take all connections a busy server would look dead. */
+  readonly #probes: Pool;
   readonly #pathPrefix: string;
   #readySince = 0;
   #failedProbes = 0;
@@ -68,16 +70,8 @@ export class Upstream {
     this.#canary = canary;
     const { origin, pathname } = new URL(url);
     this.#pathPrefix = pathname.replace(/\/$/, '');
-    this.#pool = new Pool(origin, {
-      connections: maxConnections,
-      pipelining: 1,
-      keepAliveTimeout: keepAliveMs,
-      keepAliveMaxTimeout: keepAliveMs,
-      // The job's deadline bounds the wait; a long batch may take minutes.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connectTimeout: 5000,
-    });
+    this.#calls = createPool(origin, maxConnections);
+    this.#probes = createPool(origin, 1);
   }
 
   /** Whether a batch may go there at all: ready, and its breaker closed. */
@@ -112,7 +106,7 @@ export class Upstream {
   /** Sends JSON, returns the answer's body. Throws UpstreamFailure, or the signal's reason when it aborts. */
   async post(path: string, body: string, signal: AbortSignal): Promise<Buffer> {
     try {
-      return await this.#request('POST', path, body, signal);
+      return await this.#request(this.#calls, { method: 'POST', path, body }, signal);
     } catch (error) {
       if (error instanceof UpstreamFailure && error.kind === 'refused') this.#setDown(error.message);
       throw error;
@@ -129,7 +123,7 @@ export class Upstream {
   }
 
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await Promise.all([this.#calls.destroy(), this.#probes.destroy()]);
   }
 
   async #probe(): Promise<void> {
@@ -137,11 +131,9 @@ export class Upstream {
     if (this.breaker.isOpen(now)) return;
     const isTrial = !this.isReady || this.breaker.needsTrial;
     try {
-      await this.#request('GET', '/health', null, AbortSignal.timeout(probeTimeoutMs));
+      await this.#get('/health');
       if (isTrial) {
-        this.model = parseServerFacts(
-          await this.#request('GET', '/v1/models', null, AbortSignal.timeout(probeTimeoutMs)),
-        );
+        this.model = parseServerFacts(await this.#get('/v1/models'));
         await this.#canary(this, AbortSignal.timeout(canaryTimeoutMs));
         this.breaker.trialSucceeded();
       }
@@ -164,22 +156,23 @@ export class Upstream {
     this.reason = reason;
   }
 
-  async #request(
-    method: 'GET' | 'POST',
-    path: string,
-    body: string | null,
-    signal: AbortSignal,
-  ): Promise<Buffer> {
+  #get(path: string): Promise<Buffer> {
+    const question = { method: 'GET', path, body: null } as const;
+    return this.#request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs));
+  }
+
+  async #request(pool: Pool, { method, path, body }: UpstreamRequest, signal: AbortSignal): Promise<Buffer> {
     let status: number;
     let bytes: Buffer;
     try {
-      const answer = await this.#pool.request({
+      const asked = pool.request({
         path: `${this.#pathPrefix}${path}`,
         method,
         body,
         signal,
         ...(body !== null && { headers: { 'content-type': 'application/json' } }),
       });
+      const answer = await unlessAborted(asked, signal);
       status = answer.statusCode;
       bytes = Buffer.from(await answer.body.arrayBuffer());
     } catch (error) {
@@ -197,6 +190,38 @@ export class Upstream {
       serverType: type,
     });
   }
+}
+
+interface UpstreamRequest {
+  method: 'GET' | 'POST';
+  path: string;
+  body: string | null;
+}
+
+function createPool(origin: string, connections: number): Pool {
+  return new Pool(origin, {
+    connections,
+    pipelining: 1,
+    keepAliveTimeout: keepAliveMs,
+    keepAliveMaxTimeout: keepAliveMs,
+    // The job's deadline bounds the wait; a long batch may take minutes.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connectTimeout: 5000,
+  });
+}
+
+/**
+ * The promise, or the signal's reason as soon as it aborts. undici (8.12) looks at the signal of a request that waits for
+ * a connection only when it gets one: a caller who left would hold a permit until then.
+ */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 function parseServerFacts(bytes: Buffer): ServerFacts {
