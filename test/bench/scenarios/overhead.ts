@@ -17,7 +17,8 @@ const ourCore = '0';
  */
 export const overhead: Scenario = {
   name: 'overhead',
-  title: 'a fast fake model server, 22 KB float answers: added p50, and requests/s on one core, beside a bare Express proxy',
+  title:
+    'a fast fake model server, 22 KB float answers: added p50, and requests/s on one core, beside a bare Express proxy',
   run: async bench => {
     const { seconds, pairs, warmUpSeconds } = bench.options;
     const upstream = await bench.fast('embedding');

@@ -13,7 +13,8 @@ const shapes = [
 /** Reranking; directly means vLLM's own /v1/rerank with our chat template, so that both do the same work. */
 export const rerank: Scenario = {
   name: 'rerank',
-  title: '64 clients with 1 document, 16 clients with 8, a real vLLM: through the gateway and directly, in turns',
+  title:
+    '64 clients with 1 document, 16 clients with 8, a real vLLM: through the gateway and directly, in turns',
   run: async bench => {
     const { seconds, pairs, warmUpSeconds } = bench.options;
     const vllm = await bench.vllm('reranker');
@@ -45,10 +46,7 @@ export const rerank: Scenario = {
   },
 };
 
-function figuresOf(
-  name: string,
-  { direct, through }: Record<'direct' | 'through', SideSample[]>,
-): Figure[] {
+function figuresOf(name: string, { direct, through }: Record<'direct' | 'through', SideSample[]>): Figure[] {
   const rates = (samples: SideSample[]) => samples.map(sample => sample.itemsPerSecond);
   return [
     { name: `${name}: documents/s directly`, value: median(rates(direct)), unit: '1/s' },

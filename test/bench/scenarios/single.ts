@@ -8,7 +8,8 @@ import { startBenchStack } from '../systems/bench-stack.ts';
 /** What a lone caller pays for the gateway: batching must cost those nothing who cannot gain by it. */
 export const single: Scenario = {
   name: 'single',
-  title: 'one client alone, one 10-word text a request, a real vLLM: through the gateway and directly, in turns',
+  title:
+    'one client alone, one 10-word text a request, a real vLLM: through the gateway and directly, in turns',
   run: async bench => {
     const { seconds, pairs, warmUpSeconds } = bench.options;
     const vllm = await bench.vllm('embedding');

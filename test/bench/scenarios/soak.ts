@@ -49,7 +49,7 @@ async function memoryAndPauses(bench: Bench): Promise<Outcome> {
     env: { ...benchSettings({ embedding: upstream.url, reranker: reranker.url }), ...loops.env },
   });
   return bench.using(system, async ({ url, key, folder }) => {
-    const pids = processesOf(folder);
+    const pids = processesOf();
     const load = (kind: { inputs: number; clients: number; seconds: number }, seed: number) =>
       runLoad({
         url: `${url}/v1/embeddings`,
@@ -79,8 +79,14 @@ async function memoryAndPauses(bench: Bench): Promise<Outcome> {
     const status = await processStatus(join(folder, 'run'), 'scheduler');
     const outcome: Outcome = {
       figures: [
-        ...growth('gateway', memory.map(({ gatewayMb }) => gatewayMb)),
-        ...growth('scheduler', memory.map(({ schedulerMb }) => schedulerMb)),
+        ...growth(
+          'gateway',
+          memory.map(({ gatewayMb }) => gatewayMb),
+        ),
+        ...growth(
+          'scheduler',
+          memory.map(({ schedulerMb }) => schedulerMb),
+        ),
         ...['gateway', 'scheduler'].map((app): Figure => {
           const longest = pauses.filter(pause => pause.app === app).map(({ longestMs }) => longestMs);
           return {
@@ -103,7 +109,7 @@ async function memoryAndPauses(bench: Bench): Promise<Outcome> {
 function growth(app: string, memoryMb: number[]): Figure[] {
   const third = Math.max(1, Math.floor(memoryMb.length / 3));
   const late = median(memoryMb.slice(-third));
-  const before = median(memoryMb.slice(-2 * third, -third).concat(memoryMb.length === 1 ? memoryMb : []));
+  const before = median(memoryMb.length === 1 ? memoryMb : memoryMb.slice(-2 * third, -third));
   return [
     { name: `memory of the ${app} at the end`, value: late, unit: 'MB' },
     {
@@ -115,13 +121,13 @@ function growth(app: string, memoryMb: number[]): Figure[] {
   ];
 }
 
-/** Gateway and scheduler of a small system, by the folder that their environment names. */
-function processesOf(folder: string): Record<'gateway' | 'scheduler', number> {
+/** Gateway and scheduler of the small system, which is the only one now. */
+function processesOf(): Record<'gateway' | 'scheduler', number> {
   const find = (app: string) => {
     const found = readProcesses().find(
       ({ command, parent }) => parent === process.pid && command.includes(`apps/${app}/src/main.ts`),
     );
-    if (!found) throw new Error(`no ${app} of ${folder}`);
+    if (!found) throw new Error(`no ${app} runs`);
     return found.pid;
   };
   return { gateway: find('gateway'), scheduler: find('scheduler') };
@@ -136,10 +142,12 @@ async function manyWorkers(bench: Bench): Promise<Outcome> {
   return bench.using(startBenchStack(bench, { workers: counts.few, embedding: vllm.url }), few =>
     bench.using(startBenchStack(bench, { workers: counts.many, embedding: vllm.url }), async many => {
       const measure = (stack: typeof few, length: number, seed: number) =>
-        measureSide(
-          throughSide(stack, vllm, 'embedding', '/v1/embeddings'),
-          { bodies, arrivals: { clients }, seconds: length, seed },
-        );
+        measureSide(throughSide(stack, vllm, 'embedding', '/v1/embeddings'), {
+          bodies,
+          arrivals: { clients },
+          seconds: length,
+          seed,
+        });
       // Every worker has to compile its code for itself.
       await measure(few, warmUpSeconds ?? 5, 0);
       await measure(many, warmUpSeconds ?? 40, 0);
@@ -150,7 +158,8 @@ async function manyWorkers(bench: Bench): Promise<Outcome> {
         },
         {
           rounds: pairs ?? 5,
-          onSample: (side, sample) => bench.log(`${counts[side as keyof typeof counts]} workers: ${describeSample(sample)}`),
+          onSample: (side, sample) =>
+            bench.log(`${counts[side as keyof typeof counts]} workers: ${describeSample(sample)}`),
         },
       );
       const rates = (side: 'few' | 'many') => samples[side].map(({ itemsPerSecond }) => itemsPerSecond);

@@ -30,7 +30,8 @@ interface StartSample {
 /** How long an operator waits, and what 64 workers cost while they do nothing. */
 export const startup: Scenario = {
   name: 'startup',
-  title: 'built and warm, no PM2 daemon: from `pm2 start ecosystem.config.js` until each of 64 workers has answered',
+  title:
+    'built and warm, no PM2 daemon: from `pm2 start ecosystem.config.js` until each of 64 workers has answered',
   run: async bench => {
     execFileSync(process.execPath, ['apps/cli/build.mjs'], { cwd: projectRoot, stdio: 'inherit' });
     // Warm: node_modules/.cache holds the compiled code, the disk cache the files.

@@ -108,7 +108,10 @@ export async function startBenchStack(
 /** Adds a key to a stack's key file, and waits until it works. */
 export async function addKey(stack: Stack, key: string): Promise<void> {
   const file = JSON.parse(readFileSync(stack.keysFile, 'utf8')) as { keys: unknown[] };
-  writeFileSync(stack.keysFile, JSON.stringify({ ...file, keys: [...file.keys, { key, name: key.slice(0, 8) }] }));
+  writeFileSync(
+    stack.keysFile,
+    JSON.stringify({ ...file, keys: [...file.keys, { key, name: key.slice(0, 8) }] }),
+  );
   await waitFor('the new key to work', async () => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, () =>

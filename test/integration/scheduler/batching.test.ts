@@ -29,6 +29,7 @@ before(async () => {
     const answer = await fetch(`${system.url}/v1/models?api_key=${otherKey}`);
     return answer.ok;
   });
+  await embedding.forget(); // the canary
 });
 afterEach(async () => {
   await embedding.fault({ mode: 'none' });
@@ -131,7 +132,7 @@ test('an input that is too long is refused by index, and others in flight are no
   assert.equal(good.answer.status, 200);
   assert.equal(bad.answer.status, 400);
   assert.equal(bad.body.error?.param, 'input[1]');
-  assert.match(bad.body.error?.message ?? '', /601 tokens.*at most 512/);
+  assert.match(bad.body.error?.message ?? '', /602 tokens.*at most 512/);
 });
 
 test('an id that is no token is refused by index', async () => {
