@@ -10,6 +10,9 @@ export interface RunParams<AnyJob extends Job = Job> {
   requestId: string;
   /** Whose turn it is: fairness is between keys. */
   keyId: string;
+  priority: 'interactive' | 'bulk';
+  /** Neither look into the cache nor fill it (`Cache-Control: no-store`). */
+  noStore: boolean;
   /** When the caller stops waiting, Unix time in milliseconds. */
   deadlineAt: number;
 }
@@ -103,7 +106,20 @@ export interface ModelStatus {
   reason: string | null;
   /** Longest input in tokens; null until it was seen. */
   maxModelLen: number | null;
-  upstreams: { url: string; isReady: boolean; reason: string | null; inFlight: number }[];
+  upstreams: UpstreamStatus[];
+}
+
+/** One model server now. */
+export interface UpstreamStatus {
+  url: string;
+  isReady: boolean;
+  reason: string | null;
+  /** Calls under way, and the tokens in them. */
+  inFlight: number;
+  outstandingTokens: number;
+  /** A call's milliseconds of late, and the window between calls. */
+  latencyMs: number;
+  windowMs: number;
 }
 
 export interface ModelsStatus {

@@ -31,11 +31,14 @@ export class SchedulerClient {
 
   /** Runs a job for a request, until its time-out or its client's hang-up. Throws RequestError or ClientGone. */
   run<AnyJob extends Job>(job: AnyJob, exchange: Exchange): Promise<ResultOf<AnyJob>> {
-    const remainingMs = Math.max(0, this.#timeoutMs - exchange.timings.total());
+    const timeoutMs = Math.min(this.#timeoutMs, exchange.wishes.timeoutMs ?? Number.POSITIVE_INFINITY);
+    const remainingMs = Math.max(0, timeoutMs - exchange.timings.total());
     const params: RunParams<AnyJob> = {
       job,
       requestId: exchange.id,
       keyId: exchange.key?.id ?? '',
+      priority: exchange.wishes.priority,
+      noStore: exchange.wishes.noStore,
       deadlineAt: Math.ceil(Date.now() + remainingMs),
     };
     return this.#frames.call('run', params, {
@@ -43,7 +46,7 @@ export class SchedulerClient {
       timeoutError: () =>
         new RequestError(
           'upstream_timeout',
-          `The model did not answer within ${this.#timeoutMs / 1000} s. Send less at once, or raise gateway.timeout_seconds.`,
+          `The model did not answer within ${timeoutMs / 1000} s. Send less at once, or raise gateway.timeout_seconds (or your X-ER-Timeout-Ms).`,
         ),
       signal: exchange.signal,
     });

@@ -3,27 +3,25 @@ import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { serveControl } from '@er-gateway/shared/control-server';
 import { FrameServer } from '@er-gateway/shared/frames/frame-server';
 import { runProcess } from '@er-gateway/shared/lifecycle';
+import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
+import { createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import { readModelProcessStatus } from '@er-gateway/shared/model-process-status';
 import type { RunParams } from '@er-gateway/shared/scheduler-protocol';
+import { register } from 'prom-client';
 import { Scheduler } from './scheduler.ts';
 
 void runProcess('scheduler', async ({ config, logger, onStop }) => {
-  let lastSeen = '';
-  const scheduler = new Scheduler({
+  createProcessMetrics(register, 'scheduler');
+  let announce = () => {};
+  const scheduler = await Scheduler.open({
     config,
+    metrics: createSchedulerMetrics(register),
+    logger,
     describeProcess: role => {
       const process = readModelProcessStatus(runPaths.modelStatus(config.run_dir, role));
       return process && process.state !== 'ready' ? `${process.state} (${process.detail})` : null;
     },
-    onModelsChange: () => {
-      const status = scheduler.status();
-      const seen = Object.values(status.models).map(
-        model => `${model.servedName}: ${model.isReady ? `ready (${model.engineLabel})` : model.reason}`,
-      );
-      if (seen.join() !== lastSeen) logger.info(`models: ${seen.join('; ')}`);
-      lastSeen = seen.join();
-      server.broadcast('models', status);
-    },
+    onModelsChange: () => announce(),
   });
   onStop(() => scheduler.close());
 
@@ -34,9 +32,20 @@ void runProcess('scheduler', async ({ config, logger, onStop }) => {
     onUnexpectedError: (error, method) => logger.error(`unexpected error in ${method}`, { error }),
   });
   await server.listen();
+  let lastSeen = '';
+  announce = () => {
+    const status = scheduler.status();
+    const seen = Object.values(status.models)
+      .map(model => `${model.servedName}: ${model.isReady ? `ready (${model.engineLabel})` : model.reason}`)
+      .join('; ');
+    if (seen !== lastSeen) logger.info(`models: ${seen}`);
+    lastSeen = seen;
+    server.broadcast('models', status);
+  };
+  announce();
   onStop(() => server.close());
 
-  onStop(await serveControl({ runDir: config.run_dir, app: 'scheduler', status: () => scheduler.status() }));
+  onStop(await serveControl({ runDir: config.run_dir, app: 'scheduler', status: () => scheduler.inspect() }));
   logger.info('scheduler is up', {
     socket: join(config.run_dir, 'scheduler.sock'),
     concurrency: config.limits.concurrency,

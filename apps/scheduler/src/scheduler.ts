@@ -1,16 +1,21 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import type { Role } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
+import type { Logger } from '@er-gateway/shared/logger';
+import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import type { Job, ModelsStatus, ResultOf, RunParams } from '@er-gateway/shared/scheduler-protocol';
 import { Admission } from './admission.ts';
+import { ItemCache } from './cache/item-cache.ts';
+import type { JobContext } from './job-context.ts';
 import { runEmbedJob } from './jobs/embed.ts';
-import { createJobContext } from './jobs/job-context.ts';
 import { runScoreJob } from './jobs/score.ts';
 import { runDetokenizeJob, runTokenizeJob } from './jobs/tokenize.ts';
-import { UpstreamPool } from './upstream/upstream-pool.ts';
+import { openServedModel, type ServedModel } from './served-model.ts';
 
 export interface SchedulerOptions {
   config: EffectiveConfig;
+  metrics: SchedulerMetrics;
+  logger: Logger;
   /** What the supervisor of a model says of it now. */
   describeProcess: (role: Role) => string | null;
   /** A model became ready, or is no longer. */
@@ -19,57 +24,130 @@ export interface SchedulerOptions {
 
 /** The only way to the models: takes jobs of all workers, runs them within the cap, returns their results. */
 export class Scheduler {
-  readonly #pools: Record<Role, UpstreamPool>;
+  readonly #models: Record<Role, ServedModel>;
   readonly #admission: Admission;
+  readonly #cache: ItemCache;
+  readonly #metrics: SchedulerMetrics;
 
-  constructor({ config, describeProcess, onModelsChange }: SchedulerOptions) {
-    const createPool = (role: Role) =>
-      new UpstreamPool({
+  private constructor(
+    models: Record<Role, ServedModel>,
+    admission: Admission,
+    cache: ItemCache,
+    metrics: SchedulerMetrics,
+  ) {
+    this.#metrics = metrics;
+    this.#models = models;
+    this.#admission = admission;
+    this.#cache = cache;
+  }
+
+  /** Resolves when jobs can be taken; whether the models can answer shows later. */
+  static async open({
+    metrics,
+    config,
+    logger,
+    describeProcess,
+    onModelsChange,
+  }: SchedulerOptions): Promise<Scheduler> {
+    const cache = new ItemCache(config.cache.max_bytes);
+    const open = (role: Role) =>
+      openServedModel({
+        config,
         model: config.models[role],
+        cache,
+        metrics,
+        logger,
         describeProcess: () => describeProcess(role),
         onChange: onModelsChange,
       });
-    this.#pools = { embedding: createPool('embedding'), reranker: createPool('reranker') };
-    this.#admission = new Admission(config.limits.concurrency);
+    const [embedding, reranker] = await Promise.all([open('embedding'), open('reranker')]);
+    return new Scheduler({ embedding, reranker }, new Admission(config.limits.concurrency), cache, metrics);
   }
 
   /** Runs one job. Throws RequestError; an abort of `signal` (the caller left) ends its work upstream too. */
-  run<AnyJob extends Job>(params: RunParams<AnyJob>, signal: AbortSignal): Promise<ResultOf<AnyJob>> {
-    return this.#admission.run(async () => {
-      const remainingMs = Math.ceil(params.deadlineAt - Date.now());
-      if (remainingMs <= 0) throw timedOut();
-      const deadline = AbortSignal.timeout(remainingMs);
-      const context = createJobContext(params.requestId, AbortSignal.any([signal, deadline]));
-      try {
-        return (await this.#dispatch(params.job, context)) as ResultOf<AnyJob>;
-      } catch (error) {
-        throw deadline.aborted ? timedOut() : error;
-      }
-    });
+  async run<AnyJob extends Job>(params: RunParams<AnyJob>, signal: AbortSignal): Promise<ResultOf<AnyJob>> {
+    this.#metrics.inFlight.set(this.#admission.inFlight + 1);
+    try {
+      return await this.#admission.run(() => this.#runWithDeadline(params, signal));
+    } catch (error) {
+      const reason = signal.aborted ? 'cancelled' : rejectionReason(error);
+      if (reason) this.#metrics.rejected.inc({ reason });
+      throw error;
+    } finally {
+      this.#metrics.inFlight.set(this.#admission.inFlight);
+    }
   }
 
+  async #runWithDeadline<AnyJob extends Job>(
+    params: RunParams<AnyJob>,
+    signal: AbortSignal,
+  ): Promise<ResultOf<AnyJob>> {
+    const deadline = new AbortController();
+    const expire = () => deadline.abort(timedOut());
+    const remainingMs = params.deadlineAt - Date.now();
+    if (remainingMs <= 0) throw timedOut();
+    const timer = setTimeout(expire, remainingMs);
+    const leave = () => deadline.abort(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+    try {
+      const { requestId, keyId, priority, noStore, deadlineAt } = params;
+      const arrivedAt = performance.now();
+      const context = {
+        requestId,
+        keyId,
+        priority,
+        noStore,
+        deadlineAt,
+        arrivedAt,
+        signal: deadline.signal,
+      };
+      return (await this.#dispatch(params.job, context)) as ResultOf<AnyJob>;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', leave);
+    }
+  }
+
+  /** What workers need to know of the models. */
   status(): ModelsStatus {
     return {
-      models: { embedding: this.#pools.embedding.status(), reranker: this.#pools.reranker.status() },
+      models: {
+        embedding: this.#models.embedding.lane.pool.status(),
+        reranker: this.#models.reranker.lane.pool.status(),
+      },
       inFlight: this.#admission.inFlight,
       concurrency: this.#admission.capacity,
     };
   }
 
-  async close(): Promise<void> {
-    await Promise.all(Object.values(this.#pools).map(pool => pool.close()));
+  /** Everything that there is to see, for operators. */
+  inspect(): unknown {
+    const describe = ({ lane, tokenizer }: ServedModel) => ({
+      tokenizes: tokenizer === null ? 'the model server' : 'the scheduler',
+      ...lane.batcher.report(),
+      queue: lane.batcher.queue.inspect(),
+    });
+    return {
+      ...this.status(),
+      lanes: { embedding: describe(this.#models.embedding), reranker: describe(this.#models.reranker) },
+      cache: { bytes: this.#cache.bytes, entries: this.#cache.entries },
+    };
   }
 
-  #dispatch(job: Job, context: ReturnType<typeof createJobContext>) {
+  async close(): Promise<void> {
+    await Promise.all(Object.values(this.#models).map(model => model.close()));
+  }
+
+  #dispatch(job: Job, context: JobContext) {
     switch (job.kind) {
       case 'embed':
-        return runEmbedJob(job, this.#pools.embedding, context);
+        return runEmbedJob(job, this.#models.embedding, context);
       case 'score':
-        return runScoreJob(job, this.#pools.reranker, context);
+        return runScoreJob(job, this.#models.reranker, context);
       case 'tokenize':
-        return runTokenizeJob(job, this.#pools[job.role], context);
+        return runTokenizeJob(job, this.#models[job.role].lane.pool, context);
       case 'detokenize':
-        return runDetokenizeJob(job, this.#pools[job.role], context);
+        return runDetokenizeJob(job, this.#models[job.role].lane.pool, context);
     }
   }
 }
@@ -77,5 +155,12 @@ export class Scheduler {
 const timedOut = () =>
   new RequestError(
     'upstream_timeout',
-    'The model did not answer within the time-out (gateway.timeout_seconds). Send less at once, or raise it.',
+    'The model did not answer within the time-out (gateway.timeout_seconds, or X-ER-Timeout-Ms). Send less at once, or raise it.',
   );
+
+/** Why a job was refused, in the words of the metric; undefined when a model failed on it. */
+function rejectionReason(error: unknown): 'overloaded' | 'no_available_upstream' | 'expired' | undefined {
+  if (!(error instanceof RequestError)) return undefined;
+  if (error.code === 'upstream_timeout') return 'expired';
+  return error.code === 'overloaded' || error.code === 'no_available_upstream' ? error.code : undefined;
+}

@@ -1,35 +1,39 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 
 /**
- * Vectors in the length that the caller wants: the first `wanted` numbers of each, normalised to length 1 again
- * (Matryoshka; equal to vLLM's own `dimensions` within 2e-8). `vectors` holds them one after another. Throws
- * RequestError when the model's vectors are shorter.
+ * Vectors one after another, in the length that the caller wants: the first `wanted` numbers of each, normalised to length
+ * 1 again (Matryoshka; equal to vLLM's own `dimensions` within 2e-8). Each of `vectors` is float32 and 4-byte aligned.
+ * Throws RequestError when the model's vectors are shorter.
  */
-export function cutVectors(
-  vectors: Float32Array,
-  available: number,
+export function joinVectors(
+  vectors: readonly Uint8Array[],
   wanted: number | null,
-): { vectors: Buffer; dimensions: number } {
-  if (wanted === null || wanted === available) return { vectors: bytesOf(vectors), dimensions: available };
-  if (wanted > available) {
+): { vectors: Uint8Array; dimensions: number } {
+  const available = (vectors[0]?.byteLength ?? 0) / 4;
+  const dimensions = wanted ?? available;
+  if (dimensions > available) {
     throw new RequestError(
       'invalid_request',
-      `dimensions must be at most ${available} for this model, not ${wanted}.`,
+      `dimensions must be at most ${available} for this model, not ${dimensions}.`,
       {
         param: 'dimensions',
       },
     );
   }
-  const count = vectors.length / available;
-  const cut = new Float32Array(count * wanted);
-  for (let item = 0; item < count; item++) {
-    const head = vectors.subarray(item * available, item * available + wanted);
-    const norm = Math.sqrt(head.reduce((sum, value) => sum + value * value, 0));
-    const scale = norm === 0 ? 0 : 1 / norm;
-    for (let index = 0; index < wanted; index++) cut[item * wanted + index] = (head[index] as number) * scale;
-  }
-  return { vectors: bytesOf(cut), dimensions: wanted };
+  const joined = Buffer.allocUnsafeSlow(vectors.length * dimensions * 4);
+  vectors.forEach((vector, index) => {
+    const start = index * dimensions * 4;
+    if (dimensions === available) joined.set(vector, start);
+    else writeCut(vector, new Float32Array(joined.buffer, start, dimensions));
+  });
+  return { vectors: joined, dimensions };
 }
 
-const bytesOf = (numbers: Float32Array) =>
-  Buffer.from(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+/** The first numbers of a vector, as many as `target` holds, normalised. */
+function writeCut(vector: Uint8Array, target: Float32Array): void {
+  const source = new Float32Array(vector.buffer, vector.byteOffset, target.length);
+  let squares = 0;
+  for (const value of source) squares += value * value;
+  const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares);
+  for (let index = 0; index < target.length; index++) target[index] = (source[index] as number) * scale;
+}

@@ -102,6 +102,7 @@ function dropEmptySections(tree: Record<string, unknown>): Record<string, unknow
     'models',
     'vllm',
     'cache',
+    'batch',
     'monitor',
   ]);
   return Object.fromEntries(

@@ -176,6 +176,37 @@ export const configSchema = z.strictObject({
         .meta({ description: 'Who may hit an entry: the key that made it, or every key (leaks by timing).' }),
     })
     .prefault({}),
+  batch: z
+    .strictObject({
+      max_items: z
+        .int()
+        .min(1)
+        .max(4096)
+        .default(64)
+        .meta({ description: 'Most texts or pairs in one call to a model server.' }),
+      max_tokens: z
+        .int()
+        .min(1)
+        .default(16384)
+        .meta({ description: 'Most tokens in one call; a longer input goes alone.' }),
+      slots: z
+        .int()
+        .min(1)
+        .max(64)
+        .default(2)
+        .meta({ description: 'Calls under way on one model server at once.' }),
+      window_ms: z
+        .number()
+        .min(0)
+        .max(1000)
+        .nullable()
+        .default(null)
+        .meta({
+          description:
+            'Time between calls to a busy server, while a batch fills. Empty: follows the measured service time.',
+        }),
+    })
+    .prefault({}),
   monitor: z
     .strictObject({
       port: port(2049, 'Loopback port of metrics and dashboard, without a key.'),

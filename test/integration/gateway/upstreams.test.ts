@@ -128,9 +128,11 @@ test('requests survive a kill -9 of the scheduler', async () => {
   await system.kill('scheduler');
   system.start('scheduler');
   const answers = await Promise.all(requests);
+  const bodies = await Promise.all(answers.map(answer => answer.text()));
   assert.deepEqual(
     answers.map(answer => answer.status),
     Array(concurrency).fill(200),
+    bodies.map(body => body.slice(0, 200)).join('\n'),
   );
 });
 

@@ -43,7 +43,10 @@ export function createEmbeddingsRoute({ servedName, embedder }: EngineContext): 
       const vectors = await embedder.embed(tokenLists, signal);
       const head = { id: `embd-${requestId}`, object: 'list', created: createdNow(), model: modelFacts.name };
       const data = await renderVectors(
-        vectors.map(vector => cut(vector, dimensions)),
+        vectors.map((vector, index) => ({
+          vector: cut(vector, dimensions),
+          tokens: tokenLists[index]?.length ?? 0,
+        })),
         request.encoding_format === 'float' ? toJsonNumbers : toBase64,
         signal,
       );
@@ -65,15 +68,21 @@ function checkDimensions(dimensions: number): void {
   );
 }
 
-/** `data` of the answer as JSON. A million numbers take a second to write: in turns, so that /health is answered. */
+/**
+ * `data` of the answer as JSON. Each item tells its own tokens, which vLLM does not: the scheduler puts items of several
+ * callers in one call, and each is told its own usage.
+ * A million numbers take a second to write: in turns, so that /health is answered.
+ */
 async function renderVectors(
-  vectors: readonly Float32Array[],
+  embedded: readonly { vector: Float32Array; tokens: number }[],
   toJson: (vector: Float32Array) => string,
   signal: AbortSignal,
 ): Promise<string> {
   const items: string[] = [];
-  for (const [index, vector] of vectors.entries()) {
-    items.push(`{"index":${index},"object":"embedding","embedding":${toJson(vector)}}`);
+  for (const [index, { vector, tokens }] of embedded.entries()) {
+    items.push(
+      `{"index":${index},"object":"embedding","embedding":${toJson(vector)},"prompt_tokens":${tokens}}`,
+    );
     if (items.length % vectorsPerTurn !== 0) continue;
     await setImmediate();
     signal.throwIfAborted();

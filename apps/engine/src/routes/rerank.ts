@@ -4,6 +4,7 @@ import { modelFacts } from '../model/model-facts.ts';
 import type { EngineContext } from './engine-context.ts';
 import { commonFields, parseRequestBody, textsField } from './request-body.ts';
 import { scorePairs } from './score-pairs.ts';
+import { sumOf } from './usage.ts';
 
 const bodySchema = z.object({
   ...commonFields,
@@ -21,7 +22,7 @@ export function createRerankRoute({ servedName, embedder }: EngineContext): Rout
     answer: async ({ body, requestId, signal }) => {
       const { query, documents, top_n: topN } = parseRequestBody(bodySchema, body, servedName);
       const pairs = { queries: [query], documents };
-      const { scores, promptTokens } = await scorePairs(pairs, embedder, signal);
+      const { scores, tokens } = await scorePairs(pairs, embedder, signal);
       const results = scores
         .map((score, index) => ({
           index,
@@ -33,7 +34,7 @@ export function createRerankRoute({ servedName, embedder }: EngineContext): Rout
       return jsonAnswer({
         id: `score-${requestId}`,
         model: modelFacts.name,
-        usage: { prompt_tokens: promptTokens, total_tokens: promptTokens },
+        usage: { prompt_tokens: sumOf(tokens), total_tokens: sumOf(tokens) },
         results,
       });
     },

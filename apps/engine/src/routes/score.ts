@@ -5,7 +5,7 @@ import { modelFacts } from '../model/model-facts.ts';
 import type { EngineContext } from './engine-context.ts';
 import { commonFields, parseRequestBody, textsField } from './request-body.ts';
 import { scorePairs } from './score-pairs.ts';
-import { createdNow, usageOf } from './usage.ts';
+import { createdNow, sumOf, usageOf } from './usage.ts';
 
 /** vLLM's four names for the two sides. */
 const bodySchema = z
@@ -25,7 +25,7 @@ const bodySchema = z
     documents: documents ?? items ?? text_2 ?? data_2,
   }));
 
-/** POST /score and its alias: one score for each pair, in their order. */
+/** POST /score and its alias: one score for each pair, in their order, with its own tokens (see embeddings.ts). */
 export function createScoreRoute({ servedName, embedder }: EngineContext): Route {
   return {
     method: 'POST',
@@ -35,14 +35,14 @@ export function createScoreRoute({ servedName, embedder }: EngineContext): Route
       if (queries === undefined) throw new InvalidBodyError(['body.queries: Field required'], 'body.queries');
       if (documents === undefined)
         throw new InvalidBodyError(['body.documents: Field required'], 'body.documents');
-      const { scores, promptTokens } = await scorePairs({ queries, documents }, embedder, signal);
+      const { scores, tokens } = await scorePairs({ queries, documents }, embedder, signal);
       return jsonAnswer({
         id: `score-${requestId}`,
         object: 'list',
         created: createdNow(),
         model: modelFacts.name,
-        data: scores.map((score, index) => ({ index, object: 'score', score })),
-        usage: usageOf(promptTokens),
+        data: scores.map((score, index) => ({ index, object: 'score', score, prompt_tokens: tokens[index] })),
+        usage: usageOf(sumOf(tokens)),
       });
     },
   };

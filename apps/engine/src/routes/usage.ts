@@ -16,3 +16,6 @@ export function countTokens(tokenLists: readonly (readonly number[])[]): number 
 
 /** Now, as answers give it: Unix time in seconds. */
 export const createdNow = () => Math.floor(Date.now() / 1000);
+
+/** The sum of counts. */
+export const sumOf = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0);

@@ -3,6 +3,7 @@ import type { Role } from '@er-gateway/shared/config/schema';
 import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
+import type { RequestWishes } from './read-wishes.ts';
 import { RequestTimings } from './timings.ts';
 
 /** What is fixed about a route before any request comes. */
@@ -29,6 +30,7 @@ export class Exchange {
   readonly timings = new RequestTimings();
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
+  wishes: RequestWishes = { priority: 'interactive', timeoutMs: null, noStore: false };
   key: KeyRecord | null = null;
   limit: RateLimitOutcome | null = null;
   /** For the record. */

@@ -12,6 +12,7 @@ import { authenticate } from './authenticate.ts';
 import { chargeRateLimit } from './charge-rate-limit.ts';
 import { Exchange, type Route } from './exchange.ts';
 import { readJsonBody } from './read-body.ts';
+import { readWishes } from './read-wishes.ts';
 import type { Recorder } from './recorder.ts';
 import { sendAnswer } from './send-answer.ts';
 import { sendError } from './send-error.ts';
@@ -58,6 +59,7 @@ export function handleModelRequest(
   const { config, scheduler } = dependencies;
   const route: Route = { name: path, access: 'key', isCharged: true, dialect: usual };
   return handleRequest(route, dependencies, async exchange => {
+    exchange.wishes = readWishes(exchange.req.headers);
     const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
     const dialect = otherwise?.when(body) ? otherwise.dialect : usual;
     const request = parseRequest(dialect, body);

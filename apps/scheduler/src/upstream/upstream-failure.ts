@@ -1,3 +1,5 @@
+import { RequestError } from '@er-gateway/shared/errors/request-error';
+
 /** How a model server let us down. `refused`: nobody listens; `broken`: the connection or the answer broke. */
 export type FailureKind = 'refused' | 'broken' | 'status' | 'nonsense';
 
@@ -34,4 +36,23 @@ export class UpstreamFailure extends Error {
       this.status !== 408
     );
   }
+}
+
+/** A server's 4xx in our words: only what we can vouch for, never its text when that may quote the input. */
+export function refusalFor(failure: UpstreamFailure, servedName: string): RequestError {
+  const tooLong = /maximum context length is (\d+) tokens/.exec(failure.serverMessage);
+  if (tooLong) {
+    return new RequestError(
+      'invalid_request',
+      `An input is too long: ${servedName} takes at most ${tooLong[1]} tokens an input. Shorten it or split it.`,
+      { cause: failure },
+    );
+  }
+  if (failure.status === 404) {
+    return new RequestError('upstream_failed', `The model server of ${servedName} does not offer this.`, {
+      cause: failure,
+    });
+  }
+  const words = failure.serverType === 'BadRequestError' ? `: ${failure.serverMessage.slice(0, 300)}` : '.';
+  return new RequestError('invalid_request', `The model refused it${words}`, { cause: failure });
 }

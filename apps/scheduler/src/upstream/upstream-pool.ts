@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { EffectiveModel } from '@er-gateway/shared/config/effective-config';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { ModelStatus } from '@er-gateway/shared/scheduler-protocol';
-import { Upstream } from './upstream.ts';
-import { UpstreamFailure } from './upstream-failure.ts';
+import type { PaceOptions } from '../batch/pace.ts';
+import { Upstream, type UpstreamOptions } from './upstream.ts';
+import { refusalFor, UpstreamFailure } from './upstream-failure.ts';
 
 /** Time between probes of a server that is ready, and of one that is not, in milliseconds. */
 const probeReadyMs = 2000;
@@ -13,12 +14,15 @@ const loadingRetryAfterMs = 5000;
 
 export interface UpstreamPoolOptions {
   model: EffectiveModel;
+  pace: PaceOptions;
+  canary: UpstreamOptions['canary'];
   /** What the supervisor says of the model now (`loading: …`), for people; null when it says nothing. */
   describeProcess: () => string | null;
+  /** A server came, went, or is in doubt. */
   onChange: () => void;
 }
 
-/** The servers of one model: which can answer, who gets the next call, and what happens when a call fails. */
+/** The servers of one model: which can answer, and who gets the next call. */
 export class UpstreamPool {
   readonly model: EffectiveModel;
   readonly upstreams: Upstream[];
@@ -28,56 +32,122 @@ export class UpstreamPool {
   constructor(options: UpstreamPoolOptions) {
     this.#options = options;
     this.model = options.model;
-    this.upstreams = options.model.upstreams.map(url => new Upstream(url));
+    const { pace, canary } = options;
+    this.upstreams = options.model.upstreams.map(url => new Upstream({ url, pace, canary }));
     for (const upstream of this.upstreams) void this.#watch(upstream);
   }
 
+  /** Whether any server can answer now. */
+  get isReady(): boolean {
+    return this.#available(performance.now()).length > 0;
+  }
+
+  /** Whether there is nothing to hope for now: every server was asked, and none can answer. */
+  get isDown(): boolean {
+    return !this.isReady && this.upstreams.every(upstream => upstream.isKnown);
+  }
+
   /**
-   * Runs a call on a server that can answer; when that one fails, once more on the best one then (embedding and scoring
-   * are pure, so a replay is safe). Throws RequestError: 400 when the server refuses the request itself, 503 when no
-   * server is left, 502 when the second one failed too though it is alive.
+   * The server that may get a batch first, and in how many milliseconds (0 now, Infinity not before a call ends); null when
+   * none is available. An idle server takes work at once; of several the one with the fewest tokens under way, then the
+   * one that was faster of late.
    */
-  async run<T>(signal: AbortSignal, call: (upstream: Upstream, served: string) => Promise<T>): Promise<T> {
+  nextFree(now: number, isBatchFull: boolean): { upstream: Upstream; waitMs: number } | null {
+    let best: { upstream: Upstream; waitMs: number } | null = null;
+    for (const upstream of this.#available(now)) {
+      const waitMs = upstream.pace.waitMs(now, upstream.calls, isBatchFull);
+      if (
+        best === null ||
+        waitMs < best.waitMs ||
+        (waitMs === best.waitMs && isBetter(upstream, best.upstream, now))
+      ) {
+        best = { upstream, waitMs };
+      }
+    }
+    return best;
+  }
+
+  /** Runs a call that is no batch (tokenize) on an available server; once more when that one fails. Throws RequestError. */
+  async run<T>(signal: AbortSignal, call: (upstream: Upstream) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const upstream = this.#choose();
       try {
-        return await call(upstream, upstream.model?.id ?? this.model.served_name);
+        return await call(upstream);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         if (!(error instanceof UpstreamFailure)) throw error;
-        if (error.isRefusalOfRequest) throw refusal(error, this.model.served_name);
-        await upstream.probe();
-        this.#options.onChange();
+        if (error.isRefusalOfRequest) throw refusalFor(error, this.model.served_name);
+        await this.failed(upstream, error);
         if (attempt === 1) continue;
         this.#choose(); // none left: 503, the model is down
-        throw new RequestError(
-          'upstream_failed',
-          `The model server of ${this.model.served_name} failed on this request, twice. Try again; its log has the cause.`,
-          { cause: error },
-        );
+        throw this.failedTwice(error);
       }
     }
   }
 
+  /** Counts a failure of a server and finds out at once whether it is alive. */
+  async failed(upstream: Upstream, _failure: UpstreamFailure): Promise<void> {
+    upstream.breaker.failed(performance.now());
+    await upstream.probe();
+    this.#options.onChange();
+  }
+
+  /** What callers are told while no server can answer. */
+  unavailable(): RequestError {
+    return new RequestError(
+      'no_available_upstream',
+      `${this.model.served_name} cannot answer now: ${this.#reason()}. Try again in ${loadingRetryAfterMs / 1000} s.`,
+      { retryAfterMs: loadingRetryAfterMs },
+    );
+  }
+
+  /** What callers are told when two calls failed though the server is alive. */
+  failedTwice(cause: UpstreamFailure): RequestError {
+    return new RequestError(
+      'upstream_failed',
+      `The model server of ${this.model.served_name} failed on this request, twice. Try again; its log has the cause.`,
+      { cause },
+    );
+  }
+
+  /** Longest input in tokens: what the server says, or the configuration while it has not said. */
+  get maxInputTokens(): number {
+    return this.#seen()?.model?.maxModelLen ?? this.model.max_model_len;
+  }
+
+  /** Who answers, for results. */
+  identity(): { model: string; engine: string } {
+    const builtinModel = this.#seen()?.model?.builtinModel ?? null;
+    return {
+      model: builtinModel ?? this.#seen()?.model?.id ?? this.model.served_name,
+      engine: builtinModel === null ? this.model.engine : `builtin ${builtinModel}`,
+    };
+  }
+
   status(): ModelStatus {
-    const ready = this.upstreams.find(upstream => upstream.isReady);
-    const seen = ready ?? this.upstreams.find(upstream => upstream.model !== null);
+    const now = performance.now();
+    const [ready] = this.#available(now);
+    const seen = this.#seen();
     const { engine, role, served_name: servedName } = this.model;
-    const builtinModel = seen?.model?.builtinModel ?? null;
+    const identity = this.identity();
     return {
       role,
       servedName,
       engine,
-      modelName: builtinModel ?? seen?.model?.id ?? null,
-      engineLabel: builtinModel === null ? engine : `builtin ${builtinModel}`,
+      modelName: seen ? identity.model : null,
+      engineLabel: identity.engine,
       isReady: ready !== undefined,
       reason: ready ? null : this.#reason(),
       maxModelLen: seen?.model?.maxModelLen ?? null,
-      upstreams: this.upstreams.map(({ url, isReady, reason, inFlight }) => ({
-        url,
-        isReady,
-        reason,
-        inFlight,
+      upstreams: this.upstreams.map(upstream => ({
+        url: upstream.url,
+        isReady: upstream.isAvailable(now),
+        reason:
+          upstream.reason ?? (upstream.breaker.needsTrial ? 'failed too often, waiting for a trial' : null),
+        inFlight: upstream.calls,
+        outstandingTokens: upstream.outstandingTokens,
+        latencyMs: upstream.latencyMs,
+        windowMs: upstream.pace.windowMs,
       })),
     };
   }
@@ -87,50 +157,44 @@ export class UpstreamPool {
     await Promise.all(this.upstreams.map(upstream => upstream.close()));
   }
 
-  /** Available = ready; of those the one with the fewest calls under way. */
+  /** A server whose word on the model counts: one that is ready, else one that was. */
+  #seen(): Upstream | undefined {
+    return (
+      this.upstreams.find(upstream => upstream.isReady) ??
+      this.upstreams.find(upstream => upstream.model !== null)
+    );
+  }
+
+  #available(now: number): Upstream[] {
+    return this.upstreams.filter(upstream => upstream.isAvailable(now));
+  }
+
   #choose(): Upstream {
-    const ready = this.upstreams.filter(upstream => upstream.isReady);
-    const [first, ...others] = ready;
-    if (!first) {
-      throw new RequestError(
-        'no_available_upstream',
-        `${this.model.served_name} cannot answer now: ${this.#reason()}. Try again in ${loadingRetryAfterMs / 1000} s.`,
-        { retryAfterMs: loadingRetryAfterMs },
-      );
-    }
-    return others.reduce((best, upstream) => (upstream.inFlight < best.inFlight ? upstream : best), first);
+    const now = performance.now();
+    const [first, ...others] = this.#available(now);
+    if (!first) throw this.unavailable();
+    return others.reduce((best, upstream) => (isBetter(upstream, best, now) ? upstream : best), first);
   }
 
   #reason(): string {
-    return this.#options.describeProcess() ?? this.upstreams[0]?.reason ?? 'no model server is configured';
+    const reason = this.upstreams.find(upstream => upstream.reason !== null)?.reason;
+    return this.#options.describeProcess() ?? reason ?? 'its server failed too often and is being tried';
   }
 
   async #watch(upstream: Upstream): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const before = `${upstream.isReady} ${upstream.reason}`;
+      const before = `${upstream.isAvailable(performance.now())} ${upstream.reason}`;
       await upstream.probe();
-      if (before !== `${upstream.isReady} ${upstream.reason}`) this.#options.onChange();
-      const pause = upstream.isReady ? probeReadyMs : probeDownMs;
+      if (before !== `${upstream.isAvailable(performance.now())} ${upstream.reason}`)
+        this.#options.onChange();
+      const pause = upstream.isAvailable(performance.now()) ? probeReadyMs : probeDownMs;
       await delay(pause, null, { signal: this.#stop.signal, ref: false }).catch(() => {});
     }
   }
 }
 
-/** A server's 4xx in our words: only what we can vouch for, never its text when that may quote the input. */
-function refusal(failure: UpstreamFailure, servedName: string): RequestError {
-  const tooLong = /maximum context length is (\d+) tokens/.exec(failure.serverMessage);
-  if (tooLong) {
-    return new RequestError(
-      'invalid_request',
-      `An input is too long: ${servedName} takes at most ${tooLong[1]} tokens an input. Shorten it or split it.`,
-      { cause: failure, param: 'input' },
-    );
-  }
-  if (failure.status === 404) {
-    return new RequestError('upstream_failed', `The model server of ${servedName} does not offer this.`, {
-      cause: failure,
-    });
-  }
-  const words = failure.serverType === 'BadRequestError' ? `: ${failure.serverMessage.slice(0, 300)}` : '.';
-  return new RequestError('invalid_request', `The model refused the request${words}`, { cause: failure });
+/** Fewer tokens under way, then lower latency of late. */
+function isBetter(one: Upstream, other: Upstream, now: number): boolean {
+  const difference = one.weighedLoad(now) - other.weighedLoad(now);
+  return difference < 0 || (difference === 0 && one.latencyMs < other.latencyMs);
 }

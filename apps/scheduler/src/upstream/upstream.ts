@@ -1,8 +1,10 @@
 import { Pool } from 'undici';
+import { Pace, type PaceOptions } from '../batch/pace.ts';
+import { Breaker } from './breaker.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
 
 /** What a model server says of itself on /v1/models. */
-export interface ServedModel {
+export interface ServerFacts {
   /** Name to send as `model`. */
   id: string;
   maxModelLen: number | null;
@@ -10,8 +12,17 @@ export interface ServedModel {
   builtinModel: string | null;
 }
 
+export interface UpstreamOptions {
+  url: string;
+  pace: PaceOptions;
+  /** A real inference that must come out right before traffic is sent; may learn the server's `dimensions`. Throws UpstreamFailure. */
+  canary: (upstream: Upstream, signal: AbortSignal) => Promise<void>;
+}
+
 /** Longest wait for /health and /v1/models, in milliseconds: a busy vLLM answers them late. */
 const probeTimeoutMs = 5000;
+/** Longest wait for the canary: the first inference after a start may compile kernels. */
+const canaryTimeoutMs = 120_000;
 /** Failed probes in a row after which a ready server counts as down, unless nobody listens. */
 const toleratedProbeFailures = 3;
 /**
@@ -19,40 +30,86 @@ const toleratedProbeFailures = 3;
  * meet a socket that is being closed.
  */
 const keepAliveMs = 4000;
-const maxConnections = 256;
+/** Batches are few and large; the rest is for tokenize calls and probes. */
+const maxConnections = 64;
+/** A server that has just become ready is given its full share of the load over this time, in milliseconds. */
+const slowStartMs = 10_000;
+/** Weight of the newest call in the running mean of the time per token. */
+const latencySmoothing = 0.2;
 
 /** One model server: its connections, whether it can answer, and what it works on. */
 export class Upstream {
   readonly url: string;
-  /** Calls under way. */
-  inFlight = 0;
+  readonly pace: Pace;
+  readonly breaker = new Breaker();
+  /** Batches under way, and the tokens in them. */
+  calls = 0;
+  outstandingTokens = 0;
+  /** Running mean of a call's milliseconds; decides between servers with the same load. */
+  latencyMs = 0;
   /** null until the server was seen ready. */
-  model: ServedModel | null = null;
+  model: ServerFacts | null = null;
+  /** Length of its vectors; null until the canary has learned it, and for rerankers. */
+  dimensions: number | null = null;
   isReady = false;
+  /** Whether it was asked at least once. */
+  isKnown = false;
   reason: string | null = 'not seen yet';
+  readonly #canary: UpstreamOptions['canary'];
   readonly #calls: Pool;
   /** Of their own: behind calls that take all connections a busy server would look dead. */
   readonly #probes: Pool;
+  readonly #pathPrefix: string;
+  #readySince = 0;
   #failedProbes = 0;
   #probing: Promise<void> | null = null;
 
-  constructor(url: string) {
+  constructor({ url, pace, canary }: UpstreamOptions) {
     this.url = url;
-    this.#calls = createPool(url, maxConnections);
-    this.#probes = createPool(url, 1);
+    this.pace = new Pace(pace);
+    this.#canary = canary;
+    const { origin, pathname } = new URL(url);
+    this.#pathPrefix = pathname.replace(/\/$/, '');
+    this.#calls = createPool(origin, maxConnections);
+    this.#probes = createPool(origin, 1);
+  }
+
+  /** Whether a batch may go there at all: ready, and its breaker closed. */
+  isAvailable(now: number): boolean {
+    return this.isReady && !this.breaker.needsTrial && !this.breaker.isOpen(now);
+  }
+
+  /** Tokens under way, weighed up while the server is fresh: its caches are cold and its kernels uncompiled. */
+  weighedLoad(now: number): number {
+    const age = Math.min(1, (now - this.#readySince + slowStartMs / 10) / slowStartMs);
+    return (this.outstandingTokens + 1) / age;
+  }
+
+  started(tokens: number, now: number): void {
+    this.calls++;
+    this.outstandingTokens += tokens;
+    this.pace.started(now);
+  }
+
+  succeeded(durationMs: number): void {
+    this.breaker.succeeded();
+    this.pace.ended(durationMs);
+    this.latencyMs =
+      this.latencyMs === 0 ? durationMs : this.latencyMs + latencySmoothing * (durationMs - this.latencyMs);
+  }
+
+  ended(tokens: number): void {
+    this.calls--;
+    this.outstandingTokens -= tokens;
   }
 
   /** Sends JSON, returns the answer's body. Throws UpstreamFailure, or the signal's reason when it aborts. */
-  async post(path: string, body: unknown, signal: AbortSignal): Promise<Buffer> {
-    this.inFlight++;
+  async post(path: string, body: string, signal: AbortSignal): Promise<Buffer> {
     try {
-      return await this.#request(this.#calls, { method: 'POST', path, body: JSON.stringify(body) }, signal);
+      return await this.#request(this.#calls, { method: 'POST', path, body }, signal);
     } catch (error) {
-      if (error instanceof UpstreamFailure && error.kind === 'refused')
-        this.#setDown('nobody listens on its port');
+      if (error instanceof UpstreamFailure && error.kind === 'refused') this.#setDown(error.message);
       throw error;
-    } finally {
-      this.inFlight--;
     }
   }
 
@@ -60,6 +117,7 @@ export class Upstream {
   probe(): Promise<void> {
     this.#probing ??= this.#probe().finally(() => {
       this.#probing = null;
+      this.isKnown = true;
     });
     return this.#probing;
   }
@@ -69,18 +127,23 @@ export class Upstream {
   }
 
   async #probe(): Promise<void> {
-    const signal = AbortSignal.timeout(probeTimeoutMs);
+    const now = performance.now();
+    if (this.breaker.isOpen(now)) return;
+    const isTrial = !this.isReady || this.breaker.needsTrial;
     try {
-      await this.#request(this.#probes, { method: 'GET', path: '/health', body: null }, signal);
-      if (!this.isReady) {
-        const question = { method: 'GET', path: '/v1/models', body: null } as const;
-        this.model = parseServedModel(await this.#request(this.#probes, question, signal));
+      await this.#get('/health');
+      if (isTrial) {
+        this.model = parseServerFacts(await this.#get('/v1/models'));
+        await this.#canary(this, AbortSignal.timeout(canaryTimeoutMs));
+        this.breaker.trialSucceeded();
       }
       this.#failedProbes = 0;
+      if (!this.isReady) this.#readySince = performance.now();
       this.isReady = true;
       this.reason = null;
     } catch (error) {
       this.#failedProbes++;
+      if (isTrial) this.breaker.trialFailed(performance.now());
       const isDefinite = error instanceof UpstreamFailure && error.kind !== 'broken';
       if (isDefinite || this.#failedProbes >= toleratedProbeFailures || !this.isReady) {
         this.#setDown(error instanceof UpstreamFailure ? error.message : 'does not answer /health');
@@ -93,12 +156,17 @@ export class Upstream {
     this.reason = reason;
   }
 
+  #get(path: string): Promise<Buffer> {
+    const question = { method: 'GET', path, body: null } as const;
+    return this.#request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs));
+  }
+
   async #request(pool: Pool, { method, path, body }: UpstreamRequest, signal: AbortSignal): Promise<Buffer> {
     let status: number;
     let bytes: Buffer;
     try {
       const asked = pool.request({
-        path: `${new URL(this.url).pathname.replace(/\/$/, '')}${path}`,
+        path: `${this.#pathPrefix}${path}`,
         method,
         body,
         signal,
@@ -130,8 +198,8 @@ interface UpstreamRequest {
   body: string | null;
 }
 
-function createPool(url: string, connections: number): Pool {
-  return new Pool(new URL(url).origin, {
+function createPool(origin: string, connections: number): Pool {
+  return new Pool(origin, {
     connections,
     pipelining: 1,
     keepAliveTimeout: keepAliveMs,
@@ -156,7 +224,7 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-function parseServedModel(bytes: Buffer): ServedModel {
+function parseServerFacts(bytes: Buffer): ServerFacts {
   try {
     const [model] = (JSON.parse(bytes.toString()) as { data: Record<string, unknown>[] }).data;
     if (typeof model?.id !== 'string') throw new Error('no data[0].id');

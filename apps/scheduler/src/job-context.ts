@@ -1,0 +1,16 @@
+import type { PriorityClass } from './queue/item.ts';
+
+/** What every job gets beside itself. */
+export interface JobContext {
+  requestId: string;
+  keyId: string;
+  priority: PriorityClass;
+  /** Neither look into the cache nor fill it. */
+  noStore: boolean;
+  /** Unix time in milliseconds. */
+  deadlineAt: number;
+  /** performance.now() of its arrival. */
+  arrivedAt: number;
+  /** Aborts when the caller hangs up or its deadline passes. */
+  signal: AbortSignal;
+}

@@ -1,0 +1,99 @@
+/** Two classes of work: what somebody waits for, and what may take its time. */
+export type PriorityClass = 'interactive' | 'bulk';
+
+/** What an item becomes. */
+export interface ItemResult {
+  /** An embedding, float32 in the machine's byte order; the bytes belong to this item alone. */
+  vector?: Uint8Array;
+  /** A pair's score. */
+  score?: number;
+  /** Its tokens, special and template tokens included. */
+  tokens: number;
+}
+
+/** Somebody who waits for an item. */
+export interface Waiter {
+  resolve: (result: ItemResult) => void;
+  reject: (error: Error) => void;
+}
+
+/** What of an item goes to the model server. */
+export type ItemInput =
+  | { kind: 'ids'; ids: Int32Array | number[] }
+  | { kind: 'text'; text: string }
+  | { kind: 'pair'; query: string; document: string; instruction: string | null };
+
+/**
+ * The smallest piece of work: one text or one pair. Owned by the queue until a batch takes it. Several requests may wait
+ * for one item (equal inputs in flight); it is abandoned when the last of them has left.
+ */
+export class Item {
+  readonly input: ItemInput;
+  /** Cost in the queue's and the batch's budget: its tokens, or an estimate when only its text is known. */
+  readonly tokens: number;
+  /** Whose turn it uses up. */
+  readonly keyId: string;
+  readonly priority: PriorityClass;
+  /** Items of one job share it; servers that only tell a call's sum of tokens get items of one job at a time. */
+  readonly job: object;
+  /** Calls that this item was in and that failed. */
+  failedCalls = 0;
+  /** Called when the last waiter leaves. */
+  onAbandoned: (() => void) | undefined;
+  /** When a call took it, performance.now(); null while it waits. */
+  dispatchedAt: number | null = null;
+  readonly #waiters = new Set<Waiter>();
+  readonly #onSettled: (() => void) | undefined;
+  #isSettled = false;
+
+  constructor(options: {
+    input: ItemInput;
+    tokens: number;
+    keyId: string;
+    priority: PriorityClass;
+    job: object;
+    onSettled?: () => void;
+  }) {
+    this.input = options.input;
+    this.tokens = options.tokens;
+    this.keyId = options.keyId;
+    this.priority = options.priority;
+    this.job = options.job;
+    this.#onSettled = options.onSettled;
+  }
+
+  get isAbandoned(): boolean {
+    return this.#waiters.size === 0;
+  }
+
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  join(waiter: Waiter): void {
+    this.#waiters.add(waiter);
+  }
+
+  leave(waiter: Waiter): void {
+    this.#waiters.delete(waiter);
+    if (!this.isAbandoned) return;
+    this.#settle();
+    this.onAbandoned?.();
+  }
+
+  resolve(result: ItemResult): void {
+    this.#settle();
+    for (const waiter of this.#waiters) waiter.resolve(result);
+  }
+
+  reject(error: Error): void {
+    this.#settle();
+    for (const waiter of this.#waiters) waiter.reject(error);
+  }
+
+  #settle(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#onSettled?.();
+  }
+}

@@ -1,0 +1,118 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EffectiveConfig, EffectiveModel } from '@er-gateway/shared/config/effective-config';
+import type { Logger } from '@er-gateway/shared/logger';
+import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
+import type { ItemCache } from './cache/item-cache.ts';
+import { ModelLane, type PreparedInput } from './model-lane.ts';
+import { prepareEmbedding } from './models/embedding-model.ts';
+import { hasRealWeights, modelRevision } from './models/model-revision.ts';
+import type { ModelTokenizer } from './models/model-tokenizer.ts';
+import { preparePairs } from './models/reranker-model.ts';
+import { openModelTokenizer } from './tokenize/model-tokenizer.ts';
+import { embeddingCanary, rerankerCanary } from './upstream/canary.ts';
+import { UpstreamPool } from './upstream/upstream-pool.ts';
+import { textEmbedWire, textScoreWire } from './wire/text-wires.ts';
+import { tokenEmbedWire, tokenScoreWire } from './wire/token-wires.ts';
+
+/** One of the two models as the scheduler serves it. */
+export interface ServedModel {
+  lane: ModelLane;
+  /** null: its server tokenizes (the built-in engine, or a server whose model folder is not here). */
+  tokenizer: ModelTokenizer | null;
+  close: () => Promise<void>;
+}
+
+export interface ServedModelOptions {
+  config: EffectiveConfig;
+  model: EffectiveModel;
+  cache: ItemCache;
+  metrics: SchedulerMetrics;
+  logger: Logger;
+  /** What the supervisor says of the model now; null when it says nothing. */
+  describeProcess: () => string | null;
+  /** A server came or went. */
+  onChange: () => void;
+}
+
+/** Opens a model's way: tokenizer, servers, queue. Waits for the tokenizer only. */
+export async function openServedModel(options: ServedModelOptions): Promise<ServedModel> {
+  const { config, model, cache, metrics, logger, describeProcess, onChange } = options;
+  const tokenizer = await openTokenizerOf(model, logger);
+  const isEmbedding = model.role === 'embedding';
+  const wire = isEmbedding
+    ? tokenizer
+      ? tokenEmbedWire
+      : textEmbedWire
+    : tokenizer
+      ? tokenScoreWire
+      : textScoreWire;
+  const canaryInputs = (): Promise<PreparedInput[]> => {
+    const preparation = { tokenizer, maxTokens: model.max_model_len, signal: new AbortController().signal };
+    return isEmbedding
+      ? prepareEmbedding(canaryTexts, preparation)
+      : preparePairs(
+          { kind: 'score', queries: [canaryQuery], documents: canaryTexts, instruction: null },
+          preparation,
+        );
+  };
+  const canaryOptions = { wire: () => wire, inputs: canaryInputs };
+  let revision = modelRevision(model.path);
+  const pool = new UpstreamPool({
+    model,
+    pace: { slots: config.batch.slots, windowMs: config.batch.window_ms },
+    canary: isEmbedding
+      ? embeddingCanary(canaryOptions)
+      : rerankerCanary({
+          ...canaryOptions,
+          hasRealWeights: () => tokenizer !== null && hasRealWeights(model.path),
+        }),
+    describeProcess,
+    onChange: () => {
+      revision = modelRevision(model.path);
+      lane.batcher.wake();
+      onChange();
+    },
+  });
+  const lane: ModelLane = new ModelLane({
+    pool,
+    batching: {
+      wire,
+      budget: { items: config.batch.max_items, tokens: config.batch.max_tokens },
+      onCallEnd: ({ outcome, durationMs }) => {
+        metrics.upstreamRequests.inc({ model: model.role, outcome });
+        metrics.upstreamDuration.observe({ model: model.role }, durationMs / 1000);
+      },
+    },
+    cache,
+    cacheScope: config.cache.scope,
+    revision: () => `${pool.identity().model} ${revision}`,
+    field: isEmbedding ? 'input' : 'documents',
+  });
+  return {
+    lane,
+    tokenizer,
+    close: async () => {
+      await lane.close();
+      await tokenizer?.close();
+    },
+  };
+}
+
+/** One text that answers the query and one that does not. */
+const canaryQuery = 'What is the capital of France?';
+const canaryTexts = ['The capital of France is Paris.', 'Bananas are yellow fruits.'];
+
+/** The model's own tokenizer, when its folder is here; a kind that we cannot read exactly is left to the server. */
+async function openTokenizerOf(model: EffectiveModel, logger: Logger): Promise<ModelTokenizer | null> {
+  const file = join(model.path, 'tokenizer.json');
+  if (model.engine === 'builtin' || !existsSync(file)) return null;
+  try {
+    return await openModelTokenizer(file);
+  } catch (error) {
+    logger.warn(`${model.served_name}: its server tokenizes, since its tokenizer cannot be used here`, {
+      error,
+    });
+    return null;
+  }
+}

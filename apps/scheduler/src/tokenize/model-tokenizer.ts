@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { ModelTokenizer } from '../models/model-tokenizer.ts';
+import { buildRerankPrompts } from './reranker-prompt.ts';
+import { openTokenizerPool } from './tokenizer-pool.ts';
+
+/** Qwen3's vocabulary with its unused places, which vLLM accepts as ids; for folders without a config.json. */
+const qwen3VocabularySize = 151_936;
+
+/** The tokenizer of the model in whose folder `tokenizerFile` is. Rejects when it cannot be read exactly. */
+export async function openModelTokenizer(tokenizerFile: string): Promise<ModelTokenizer> {
+  const pool = await openTokenizerPool({ tokenizerFile });
+  const appended = pool.appendSpecialTokens(new Int32Array());
+  const isComplete = (ids: ArrayLike<number>) =>
+    ids.length >= appended.length &&
+    appended.every((id, index) => ids[ids.length - appended.length + index] === id);
+  return {
+    vocabularySize: readVocabularySize(dirname(tokenizerFile)),
+    encode: (texts, signal) => pool.encode([...texts], signal),
+    complete: ids => {
+      const own = ids instanceof Int32Array ? ids : Int32Array.from(ids);
+      return isComplete(own) ? own : pool.appendSpecialTokens(own);
+    },
+    rerankPrompts: (instruction, pairs, signal) =>
+      buildRerankPrompts(
+        pool,
+        { instruction, pairs: pairs.map(({ query, document }) => [query, document] as const) },
+        signal,
+      ),
+    close: () => pool.close(),
+  };
+}
+
+function readVocabularySize(folder: string): number {
+  try {
+    const { vocab_size: size } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+    return typeof size === 'number' ? size : qwen3VocabularySize;
+  } catch {
+    return qwen3VocabularySize;
+  }
+}

@@ -1,0 +1,36 @@
+-- wrk script: sends the bodies of a file (one a line) in turn, from a place of its own. Arguments: FILE FIRST
+local requests, place = {}, 0
+
+function init(args)
+  for body in io.lines(args[1]) do
+    requests[#requests + 1] = wrk.format('POST', nil, nil, body)
+  end
+  place = tonumber(args[2]) % #requests
+end
+
+function request()
+  place = place % #requests + 1
+  return requests[place]
+end
+
+-- Clock ticks of CPU that this process has used: proc_pid_stat(5), fields 14 and 15.
+local function cpu_ticks()
+  local text = io.open('/proc/self/stat'):read('*a')
+  local fields = {}
+  for field in text:match('.*%) (.*)'):gmatch('%S+') do
+    fields[#fields + 1] = field
+  end
+  return tonumber(fields[12]) + tonumber(fields[13])
+end
+
+function done(summary, latency)
+  local e = summary.errors
+  io.write(string.format(
+    '\nRESULT {"requests":%d,"seconds":%.6f,"bytes":%d,"badStatus":%d,"broken":%d,' ..
+      '"p50Ms":%.4f,"p95Ms":%.4f,"p99Ms":%.4f,"maxMs":%.4f,"cpuTicks":%d}\n',
+    summary.requests, summary.duration / 1e6, summary.bytes, e.status,
+    e.connect + e.read + e.write + e.timeout,
+    latency:percentile(50) / 1e3, latency:percentile(95) / 1e3, latency:percentile(99) / 1e3,
+    latency.max / 1e3, cpu_ticks()
+  ))
+end

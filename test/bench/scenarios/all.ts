@@ -1,0 +1,23 @@
+import type { Scenario } from '../scenario.ts';
+import { clients } from './clients.ts';
+import { fairness } from './fairness.ts';
+import { goodput } from './goodput.ts';
+import { overhead } from './overhead.ts';
+import { rerank } from './rerank.ts';
+import { rivals } from './rivals.ts';
+import { single } from './single.ts';
+import { soak } from './soak.ts';
+import { startup } from './startup.ts';
+
+/** Every scenario, in the order in which they are run and shown. */
+export const scenarios: readonly Scenario[] = [
+  goodput,
+  rerank,
+  single,
+  overhead,
+  clients,
+  fairness,
+  soak,
+  startup,
+  rivals,
+];
