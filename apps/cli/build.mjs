@@ -47,7 +47,8 @@ require('../../apps/cli/load-bundle.cjs').loadBundle(__dirname, '${digestOf(bund
 
 const apps = Object.keys(sources).filter(app => existsSync(join(root, sources[app], 'main.ts')));
 const entryPoints = Object.fromEntries(apps.map(app => [`${app}/main`, join(root, sources[app], 'main.ts')]));
-entryPoints['scheduler/tokenize-thread'] = join(root, 'apps/scheduler/src/tokenize/thread.ts');
+const tokenizeThread = join(root, 'apps/scheduler/src/tokenize/thread.ts');
+if (existsSync(tokenizeThread)) entryPoints['scheduler/tokenize-thread'] = tokenizeThread;
 entryPoints.ecosystem = join(root, 'apps/cli/src/ecosystem.ts');
 
 const stamp = sourceStamp(root);
@@ -72,7 +73,8 @@ const { outputFiles } = await buildOrExit({
 for (const { path, text } of outputFiles) {
   if (replaceFile(path, text)) dropCodeCache(dirname(path));
   const app = basename(dirname(path));
-  if (basename(path) === 'main.cjs' && app in sources) replaceFile(join(dirname(path), 'start.cjs'), startScript(app, text));
+  if (basename(path) === 'main.cjs' && app in sources)
+    replaceFile(join(dirname(path), 'start.cjs'), startScript(app, text));
 }
 replaceFile(join(root, stampFile), stamp);
 

@@ -199,9 +199,13 @@ describe('the program that poses as vllm', () => {
 
   it('loses a SIGTERM while it loads, and obeys the next one with exit code 0', async () => {
     const port = await freePort();
-    const { child, exited } = serve(port, { FAKE_VLLM_BOOT_MS: '3000', FAKE_VLLM_SHUTDOWN_MS: '50' });
+    const { child, exited } = serve(port, { FAKE_VLLM_BOOT_MS: '2000', FAKE_VLLM_SHUTDOWN_MS: '50' });
     // The engine process starts after the signal handlers are in place.
-    await waitFor('the engine process', () => childOf(child.pid as number));
+    await waitFor('the engine process', () => {
+      // The shell's own children (readlink, dirname) are there before it.
+      const pid = childOf(child.pid as number);
+      return pid !== null && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('EngineCore');
+    });
     child.kill('SIGTERM');
     await waitFor('readiness', () => isUp(port));
     child.kill('SIGTERM');

@@ -66,7 +66,7 @@ async function startStateApp(): Promise<StateServer> {
   await start();
   return {
     createStore: () => createStore({ redis: { url: null }, run_dir: runDir }, logger),
-    createPatientStore: () => new SocketStore(runPaths.state(runDir), patient),
+    createPatientStore: () => new SocketStore(runPaths.state(runDir), { patienceMs: patient.callTimeoutMs }),
     kill: () => end('SIGKILL'),
     start,
     pause: () => child?.kill('SIGSTOP'),

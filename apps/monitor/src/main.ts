@@ -12,8 +12,11 @@ import { createPages } from './pages.ts';
 import { createRoutes } from './routes.ts';
 import { createTrafficWindow } from './traffic.ts';
 
-/** Processes are looked at this often even when nobody asks: what one counts after the last look dies with it. */
-const observeEveryMs = 5000;
+/**
+ * Processes are looked at this often even when nobody asks: what one counts after the last look dies with it. Rarely: a look
+ * makes each of 64 idle workers write its metrics as JSON, and their memory grow.
+ */
+const observeEveryMs = 30_000;
 
 void runProcess('monitor', async ({ config, logger, onStop }) => {
   const registry = new Registry();

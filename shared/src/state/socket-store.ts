@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { FrameClient } from '../frames/frame-client.ts';
 import type { StateMethods } from './state-protocol.ts';
 import { answerWithin } from './state-unavailable.ts';
@@ -5,24 +6,33 @@ import type { KeyRecord, RateLimit, RateLimitOutcome, StateStore } from './store
 
 const publishTimeoutMs = 2000;
 /**
- * Longest wait of a call that a request waits for. A dead app shows at once, by its closed socket; a slow one is only
- * starved of CPU, and to do its part here would let keys over their limit.
+ * Longest wait for an app that is connected, in milliseconds. A dead one shows by its closed socket; one that is slow is
+ * starved of CPU, and to play its part here meanwhile would let keys over their limit.
  */
-const callTimeoutMs = 1000;
+const slowTimeoutMs = 1000;
+/** Longest wait for an app that is away to return. */
+const awayTimeoutMs = 100;
 /** The client counts the time too, but without answerWithin's care: it only forgets a call, that much later. */
 const forgetAfterMs = 1000;
 
 /** Keys and limits kept by the `state` app of this host. */
 export class SocketStore implements StateStore {
   readonly #client: FrameClient;
-  readonly #callTimeoutMs: number;
+  readonly #patienceMs: number | null;
+  /** Aborts when the connection is lost: what was asked on it is not asked again. */
+  #connection = newConnection();
 
   /**
-   * `path`: the app's unix socket. Connects at once, and again whenever the app returns. `callTimeoutMs`: see above.
+   * `path`: the app's unix socket. Connects at once, and again whenever the app returns. `patienceMs`: longest wait of a
+   * call that a request waits for, whether or not the app is there.
    */
-  constructor(path: string, options: { callTimeoutMs?: number } = {}) {
-    this.#callTimeoutMs = options.callTimeoutMs ?? callTimeoutMs;
+  constructor(path: string, { patienceMs = null }: { patienceMs?: number | null } = {}) {
+    this.#patienceMs = patienceMs;
     this.#client = new FrameClient({ path, serverName: 'state app', unavailable: 'state_unavailable' });
+    this.#client.on('down', () => {
+      this.#connection.abort(new Error('the connection was lost'));
+      this.#connection = newConnection();
+    });
   }
 
   async publishKeys(source: string, keys: readonly KeyRecord[]): Promise<void> {
@@ -49,9 +59,20 @@ export class SocketStore implements StateStore {
   #call<Method extends keyof StateMethods, Result>(
     method: Method,
     params: StateMethods[Method],
-    timeoutMs = this.#callTimeoutMs,
+    timeoutMs = this.#patienceMs ?? (this.#client.isUp ? slowTimeoutMs : awayTimeoutMs),
   ): Promise<Result> {
-    const answer = this.#client.call<Result>(method, params, { timeoutMs: timeoutMs + forgetAfterMs });
+    const { signal } = this.#connection;
+    const answer = this.#client.call<Result>(method, params, {
+      timeoutMs: timeoutMs + forgetAfterMs,
+      signal,
+    });
     return answerWithin(timeoutMs, answer);
   }
+}
+
+function newConnection(): AbortController {
+  const connection = new AbortController();
+  // One listener for each call under way.
+  setMaxListeners(0, connection.signal);
+  return connection;
 }

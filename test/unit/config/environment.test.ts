@@ -28,6 +28,10 @@ const samples: Record<string, [text: string, value: unknown]> = {
   ER_VLLM_DEVICE: ['cpu', 'cpu'],
   ER_CACHE_MAX_BYTES: ['0', 0],
   ER_CACHE_SCOPE: ['shared', 'shared'],
+  ER_BATCH_MAX_ITEMS: ['32', 32],
+  ER_BATCH_MAX_TOKENS: ['4096', 4096],
+  ER_BATCH_SLOTS: ['3', 3],
+  ER_BATCH_WINDOW_MS: ['7.5', 7.5],
   ER_MONITOR_PORT: ['3002', 3002],
   ...Object.fromEntries(
     ['EMBEDDING', 'RERANKER'].flatMap(role => [
