@@ -4,6 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { openTokenizerPool, type TokenizerPool } from '../../apps/scheduler/src/tokenize/tokenizer-pool.ts';
+import {
+  readTokenizerInThread,
+  TokenizerThread,
+} from '../../apps/scheduler/src/tokenize/tokenizer-thread.ts';
 import { smallTokenizer, writeTokenizer } from '../unit/tokenize/small-tokenizer.ts';
 
 /** More than the caller's own thread encodes. */
@@ -86,6 +90,18 @@ suite('the tokenizer with its threads', () => {
     await other.close();
     await rejected;
     await assert.rejects(other.encode(['the']), /was closed/);
+  });
+
+  test('a thread that ends rejects what it owes, and what it is asked afterwards', async () => {
+    const thread = new TokenizerThread({
+      kind: 'encode',
+      tables: await readTokenizerInThread(tokenizerFile),
+    });
+    const owed = assert.rejects(thread.encode([longText.repeat(100)]), /thread ended with code 1/);
+    await thread.close();
+    await owed;
+    assert.ok(thread.isLost);
+    await assert.rejects(thread.encode(['the']), /thread ended with code 1/);
   });
 
   test('a tokenizer that is missing or of another kind does not open, and the reason is said', async () => {

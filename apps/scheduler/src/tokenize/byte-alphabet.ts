@@ -9,7 +9,8 @@ const byteOfCode = new Map(characterOfByte.map((character, byte) => [character.c
 /** The byte that a character of a vocabulary entry stands for. Throws for one outside of the alphabet. */
 export function byteOfCharacter(entry: string, at: number): number {
   const byte = byteOfCode.get(entry.charCodeAt(at));
-  if (byte === undefined) throw new Error(`its vocabulary has ${JSON.stringify(entry)}, which is not in bytes`);
+  if (byte === undefined)
+    throw new Error(`its vocabulary has ${JSON.stringify(entry)}, which is not in bytes`);
   return byte;
 }
 
