@@ -74,7 +74,7 @@ export class Batcher {
       if (this.queue.size === 0) return;
       const now = this.#now();
       const isFull = this.queue.size >= budget.items || this.queue.tokens >= budget.tokens;
-      const next = pool.nextFree(now, isFull);
+      const next = pool.nextFree(now, isFull, wire.canJoinJobs);
       if (next === null) {
         if (pool.isDown) this.#refuseAll();
         return;

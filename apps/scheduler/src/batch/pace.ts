@@ -1,6 +1,12 @@
 /** Weight of the newest call in the running mean of service times. */
 const smoothing = 0.2;
 
+/**
+ * Calls under way on a server whose calls hold one job each: nothing fills while they wait, so they go at once, as many as
+ * keep any server busy.
+ */
+const unsharedSlots = 64;
+
 /** What the pace of a server is reckoned from. */
 export interface PaceOptions {
   /** Calls that may be under way on one server at once. */
@@ -29,10 +35,11 @@ export class Pace {
   }
 
   /** Milliseconds until a batch may start; 0 is now, Infinity is not before another call ends. */
-  waitMs(now: number, callsUnderWay: number, isBatchFull: boolean): number {
+  waitMs(now: number, callsUnderWay: number, batch: { isFull: boolean; isShared: boolean }): number {
     if (callsUnderWay === 0) return 0;
+    if (!batch.isShared) return callsUnderWay < unsharedSlots ? 0 : Number.POSITIVE_INFINITY;
     if (callsUnderWay >= this.#options.slots) return Number.POSITIVE_INFINITY;
-    if (isBatchFull) return 0;
+    if (batch.isFull) return 0;
     return Math.max(0, this.#lastStartAt + this.windowMs - now);
   }
 

@@ -52,10 +52,15 @@ export class UpstreamPool {
    * none is available. An idle server takes work at once; of several the one with the fewest tokens under way, then the
    * one that was faster of late.
    */
-  nextFree(now: number, isBatchFull: boolean): { upstream: Upstream; waitMs: number } | null {
+  nextFree(
+    now: number,
+    isBatchFull: boolean,
+    isShared: (upstream: Upstream) => boolean,
+  ): { upstream: Upstream; waitMs: number } | null {
     let best: { upstream: Upstream; waitMs: number } | null = null;
     for (const upstream of this.#available(now)) {
-      const waitMs = upstream.pace.waitMs(now, upstream.calls, isBatchFull);
+      const batch = { isFull: isBatchFull, isShared: isShared(upstream) };
+      const waitMs = upstream.pace.waitMs(now, upstream.calls, batch);
       if (
         best === null ||
         waitMs < best.waitMs ||
