@@ -97,11 +97,11 @@ suite('the tokenizer with its threads', () => {
       kind: 'encode',
       tables: await readTokenizerInThread(tokenizerFile),
     });
-    const owed = assert.rejects(thread.encode([longText.repeat(100)]), /thread ended with code 1/);
+    const owed = assert.rejects(thread.encode([longText.repeat(100)]), /thread ended with code \d/);
     await thread.close();
     await owed;
     assert.ok(thread.isLost);
-    await assert.rejects(thread.encode(['the']), /thread ended with code 1/);
+    await assert.rejects(thread.encode(['the']), /thread ended with code \d/);
   });
 
   test('a tokenizer that is missing or of another kind does not open, and the reason is said', async () => {

@@ -12,6 +12,8 @@ export interface ModelLaneOptions {
   cacheScope: 'key' | 'shared';
   /** Name of the model and the revision of its weights, for cache keys. */
   revision: () => string;
+  /** Whether an item's own tokens are known when several share a call; else only a lone one can be kept or shared. */
+  countsTokens: () => boolean;
   /** What an item of a job is called in errors: `input`, `documents`. */
   field: string;
 }
@@ -49,8 +51,8 @@ export class ModelLane {
    * and no other job. When the caller leaves, what nobody else waits for is dropped.
    */
   async run(inputs: readonly PreparedInput[], context: JobContext): Promise<LaneOutcome> {
-    const { cache, field } = this.#options;
-    const isCaching = cache.isOn && !context.noStore;
+    const { cache, field, countsTokens } = this.#options;
+    const isCaching = cache.isOn && !context.noStore && (inputs.length === 1 || countsTokens());
     const results = new Array<ItemResult>(inputs.length);
     const waiting: { item: Item; waiter: Waiter }[] = [];
     const fresh: Item[] = [];

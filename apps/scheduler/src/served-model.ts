@@ -87,6 +87,7 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     cache,
     cacheScope: config.cache.scope,
     revision: () => `${pool.identity().model} ${revision}`,
+    countsTokens: () => tokenizer !== null || pool.identity().engine.startsWith('builtin'),
     field: isEmbedding ? 'input' : 'documents',
   });
   return {

@@ -6,8 +6,8 @@ import { refusalFor, UpstreamFailure } from '../upstream/upstream-failure.ts';
 import type { UpstreamPool } from '../upstream/upstream-pool.ts';
 import type { Wire } from '../wire/wire.ts';
 
-/** Weight of the newest second in the running mean of the drain rate. */
-const drainSmoothing = 0.3;
+/** Weight of the newest call in the running mean of the drain rate. */
+const drainSmoothing = 0.2;
 
 export interface BatcherOptions {
   pool: UpstreamPool;
@@ -33,7 +33,7 @@ export interface BatcherReport {
   items: number;
   /** Mean items of a call since the start. */
   meanBatch: number;
-  /** Tokens a second that this model gets done, running mean; 0 until known. */
+  /** Tokens a second that this model gets done when it has enough to do; 0 until that was seen. */
   tokensPerSecond: number;
 }
 
@@ -49,14 +49,11 @@ export class Batcher {
   #isWakeDue = false;
   #calls = 0;
   #items = 0;
-  #drainedTokens = 0;
-  #drainSince: number;
   #tokensPerSecond = 0;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#drainSince = this.#now();
   }
 
   /** Takes items in; they are settled later. Those that are added in one turn of the event loop can share a call. */
@@ -88,7 +85,7 @@ export class Batcher {
     }
   }
 
-  /** Time until what waits now is done, in milliseconds, by the rate of late; 0 while the rate is not known. */
+  /** Time until what waits now is done, in milliseconds, by the rate of late; 0 while that is not known. */
   drainMs(tokens = this.queue.tokens): number {
     return this.#tokensPerSecond === 0 ? 0 : (tokens / this.#tokensPerSecond) * 1000;
   }
@@ -130,7 +127,7 @@ export class Batcher {
     try {
       const results = await wire.send(upstream, batch, cancel.signal);
       upstream.succeeded(this.#now() - startedAt);
-      this.#countDrained(tokens);
+      this.#learnRate(batch.length, tokens, this.#now() - startedAt);
       onCallEnd?.({ outcome: 'ok', durationMs: this.#now() - startedAt });
       this.#deliver(batch, results);
     } catch (error) {
@@ -196,17 +193,15 @@ export class Batcher {
     for (const item of this.queue.clear()) item.reject(refusal);
   }
 
-  #countDrained(tokens: number): void {
-    this.#drainedTokens += tokens;
-    const seconds = (this.#now() - this.#drainSince) / 1000;
-    if (seconds < 1) return;
-    const rate = this.#drainedTokens / seconds;
+  /** Only calls that are half full tell what the model can do: small ones are mostly overhead. */
+  #learnRate(items: number, tokens: number, durationMs: number): void {
+    const { budget, pool } = this.#options;
+    if (items * 2 < budget.items && tokens * 2 < budget.tokens) return;
+    const rate = (tokens / durationMs) * 1000 * Math.max(1, pool.calls);
     this.#tokensPerSecond =
       this.#tokensPerSecond === 0
         ? rate
         : this.#tokensPerSecond + drainSmoothing * (rate - this.#tokensPerSecond);
-    this.#drainedTokens = 0;
-    this.#drainSince = this.#now();
   }
 }
 

@@ -1,6 +1,6 @@
 import type { PreparedInput } from '../model-lane.ts';
 import type { ItemInput } from '../queue/item.ts';
-import { checkIds, estimateTokens, fieldOf, type ModelInput, tooLong } from './model-input.ts';
+import { checkBytes, checkIds, estimateTokens, fieldOf, type ModelInput, tooLong } from './model-input.ts';
 import type { ModelTokenizer } from './model-tokenizer.ts';
 
 /**
@@ -17,7 +17,11 @@ export async function prepareEmbedding(
   }: { tokenizer: ModelTokenizer | null; maxTokens: number; signal: AbortSignal },
 ): Promise<PreparedInput[]> {
   if (tokenizer === null) return inputs.map(untokenized);
-  const texts = inputs.filter(input => typeof input === 'string');
+  const texts = inputs.filter((input, index) => {
+    if (typeof input !== 'string') return false;
+    checkBytes(input, maxTokens, tokenizer.longestTokenBytes, fieldOf('input', index, inputs.length));
+    return true;
+  }) as string[];
   const encoded = texts.length === 0 ? [] : await tokenizer.encode(texts, signal);
   let next = 0;
   return inputs.map((input, index) => {

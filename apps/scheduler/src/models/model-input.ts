@@ -20,6 +20,16 @@ export function tooLong(field: string, tokens: number, limit: number): RequestEr
   );
 }
 
+/** Refuses a text that is too long whatever its tokens are, so that nobody makes us tokenize 30 MB to find out. */
+export function checkBytes(text: string, maxTokens: number, longestTokenBytes: number, field: string): void {
+  if (text.length <= maxTokens || Buffer.byteLength(text) <= maxTokens * longestTokenBytes) return;
+  throw new RequestError(
+    'invalid_request',
+    `${field} is far too long: this model takes at most ${maxTokens} tokens. Shorten it or split it.`,
+    { param: field },
+  );
+}
+
 /** The ids of a caller. Throws RequestError for one that is no token of the model. */
 export function checkIds(ids: readonly number[], vocabularySize: number, field: string): void {
   const wrong = ids.findIndex(id => !(id >= 0 && id < vocabularySize));

@@ -2,6 +2,8 @@
 export interface ModelTokenizer {
   /** Ids below this one are tokens. */
   vocabularySize: number;
+  /** No token stands for more bytes. */
+  longestTokenBytes: number;
   /** Token ids of each text, without special tokens. Special-token text is plain text. */
   encode: (texts: readonly string[], signal: AbortSignal) => Promise<Int32Array[]>;
   /** The ids with the special tokens that the model's own tokenizer appends, unless they are there. */

@@ -1,6 +1,6 @@
 import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import type { PreparedInput } from '../model-lane.ts';
-import { estimateTokens, fieldOf, tooLong } from './model-input.ts';
+import { checkBytes, estimateTokens, fieldOf, tooLong } from './model-input.ts';
 import type { ModelTokenizer } from './model-tokenizer.ts';
 
 /**
@@ -25,6 +25,10 @@ export async function preparePairs(
       tokens: estimateTokens(query) + estimateTokens(document),
     }));
   }
+  pairs.forEach(({ query, document }, index) => {
+    checkBytes(query, maxTokens, tokenizer.longestTokenBytes, 'query');
+    checkBytes(document, maxTokens, tokenizer.longestTokenBytes, fieldOf('documents', index, pairs.length));
+  });
   const prompts = await tokenizer.rerankPrompts(job.instruction, pairs, signal);
   return prompts.map((ids, index) => {
     if (ids.length > maxTokens)

@@ -16,6 +16,7 @@ export async function openModelTokenizer(tokenizerFile: string): Promise<ModelTo
     appended.every((id, index) => ids[ids.length - appended.length + index] === id);
   return {
     vocabularySize: readVocabularySize(dirname(tokenizerFile)),
+    longestTokenBytes: pool.longestTokenBytes,
     encode: (texts, signal) => pool.encode([...texts], signal),
     complete: ids => {
       const own = ids instanceof Int32Array ? ids : Int32Array.from(ids);

@@ -28,9 +28,9 @@ export interface TokenizerPoolOptions {
   threads?: number;
 }
 
-/** Up to here encoding takes less than handing over to a thread does; in UTF-16 units, of all texts together. */
+/** Up to here the main thread is held for less than 0.5 ms by words; in UTF-16 units, of all texts together. */
 const inlineCharacters = 4096;
-/** A slice takes a thread 1 to 3 ms. */
+/** A slice of words takes a thread about 0.7 to 3.5 ms. */
 const sliceCharacters = 32_768;
 
 /** Opens a model's tokenizer.json. Rejects with an Error that names the file when it cannot be read exactly. */

@@ -42,6 +42,11 @@ export class UpstreamPool {
     return this.#available(performance.now()).length > 0;
   }
 
+  /** Calls under way on all servers. */
+  get calls(): number {
+    return this.upstreams.reduce((sum, { calls }) => sum + calls, 0);
+  }
+
   /** Whether there is nothing to hope for now: every server was asked, and none can answer. */
   get isDown(): boolean {
     return !this.isReady && this.upstreams.every(upstream => upstream.isKnown);

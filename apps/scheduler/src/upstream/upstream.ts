@@ -60,6 +60,8 @@ export class Upstream {
   /** Of their own: behind calls that take all connections a busy server would look dead. */
   readonly #probes: Pool;
   readonly #pathPrefix: string;
+  /** Aborted when the server goes down, so that no call waits on it for its deadline. */
+  #down = new AbortController();
   #readySince = 0;
   #failedProbes = 0;
   #probing: Promise<void> | null = null;
@@ -106,7 +108,8 @@ export class Upstream {
   /** Sends JSON, returns the answer's body. Throws UpstreamFailure, or the signal's reason when it aborts. */
   async post(path: string, body: string, signal: AbortSignal): Promise<Buffer> {
     try {
-      return await this.#request(this.#calls, { method: 'POST', path, body }, signal);
+      const untilDown = AbortSignal.any([signal, this.#down.signal]);
+      return await this.#request(this.#calls, { method: 'POST', path, body }, untilDown);
     } catch (error) {
       if (error instanceof UpstreamFailure && error.kind === 'refused') this.#setDown(error.message);
       throw error;
@@ -154,6 +157,8 @@ export class Upstream {
   #setDown(reason: string): void {
     this.isReady = false;
     this.reason = reason;
+    this.#down.abort(new UpstreamFailure('broken', reason));
+    this.#down = new AbortController();
   }
 
   #get(path: string): Promise<Buffer> {

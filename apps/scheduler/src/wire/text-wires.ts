@@ -1,4 +1,3 @@
-import type { Item } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { areFinite, ownBytes } from './float-bytes.ts';
@@ -83,9 +82,4 @@ function parseList(bytes: Buffer, count: number): ListAnswer {
 /** An item's own tokens; without them the first item of the call stands for all (calls are not shared then). */
 function tokensOf({ data, usage }: ListAnswer, place: number): number {
   return data[place]?.prompt_tokens ?? (place === 0 ? usage.prompt_tokens : 0);
-}
-
-/** Whether results of a call tell each item's own tokens, so that they may be cached one by one. */
-export function tellsTokens(upstream: Upstream, items: readonly Item[]): boolean {
-  return canJoinJobs(upstream) || items.length === 1;
 }
