@@ -4,10 +4,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { newKey } from '@er-gateway/shared/keys/ensure-key-file';
 import { Agent, request } from 'undici';
-import { listProcesses } from '../kit/pm2-list.ts';
-import { runProgram } from '../kit/run-program.ts';
-import { clearPlace, makeStackPlace, projectRoot, runCommand, type Stack, startStack } from '../kit/stack.ts';
-import { stackProcesses } from '../kit/stack-processes.ts';
+import { listProcesses, runPm2 } from '../kit/run-pm2.ts';
+import { clearPlace, makeStackPlace, runCommand, type Stack, startStack } from '../kit/stack.ts';
 import { waitFor } from '../kit/wait-for.ts';
 
 const workers = 4;
@@ -72,12 +70,25 @@ test('a key added by hand is good in every worker within 5 s, and none of a work
   const audits = Array.from({ length: workers }, (_, worker) =>
     readFileSync(join(stack.logsDir, 'audit', `gateway-${worker}.jsonl`), 'utf8'),
   );
-  assert.ok(audits.every(lines => lines.includes('"key_name":"by hand"')), 'every worker was asked');
+  assert.ok(
+    audits.every(lines => lines.includes('"key_name":"by hand"')),
+    'every worker was asked',
+  );
 
   writeKeys(made);
   await waitFor('the end of the key in all workers', () => allSay(added, 401), { timeoutMs: promisedMs });
   assert.ok(await allSay(added, 401), 'it stays refused');
   assert.ok(await allSay(stack.key, 200), 'the other key is not touched');
+});
+
+test('an edit that cannot be read takes nobody out and is left as it is', async () => {
+  const made = readFileSync(stack.keysFile, 'utf8');
+  writeFileSync(stack.keysFile, '{"keys": [');
+  const log = () => readFileSync(join(stack.logsDir, 'gateway.log'), 'utf8');
+  await waitFor('every worker to complain', () => log().split('the keys read before stay').length > workers);
+  assert.ok(await allSay(stack.key, 200));
+  assert.equal(readFileSync(stack.keysFile, 'utf8'), '{"keys": [');
+  writeFileSync(stack.keysFile, made);
 });
 
 test('an editor that replaces the file, and a bare list of keys, work the same', async () => {
@@ -95,7 +106,7 @@ for (const [name, text, complaint] of [
   ['broken JSON', '{"keys": [{"key": "er-', /er_api_keys\.json: is not valid JSON at line 1/],
   ['an empty file', '', /er_api_keys\.json: is empty/],
 ] as const) {
-  test(`${name} in the key file: npm start names file and place, starts nothing and touches nothing`, async () => {
+  test(`${name} in the key file: npm start and pm2 name file and place, start nothing and touch nothing`, async () => {
     const place = await makeStackPlace();
     const file = place.env.ER_KEYS_FILE ?? '';
     writeFileSync(file, text, { mode: 0o640 });
@@ -105,7 +116,10 @@ for (const [name, text, complaint] of [
       assert.match(output, complaint);
       assert.doesNotMatch(output, /\n +at /, 'a stack trace');
       assert.ok(!existsSync(place.env.PM2_HOME ?? ''), 'PM2 was not even asked');
-      assert.deepEqual(stackProcesses(place.env.PM2_HOME ?? ''), []);
+      const started = await runPm2(place, 'start', 'ecosystem.config.js');
+      assert.equal(started.code, 78, started.output);
+      assert.match(started.output, complaint);
+      assert.deepEqual(await listProcesses(place), []);
       assert.equal(readFileSync(file, 'utf8'), text);
       assert.equal(statSync(file).mode & 0o777, 0o640);
     } finally {

@@ -103,14 +103,14 @@ test('a model that is down is its InternalServerError with 503, and its retries 
   assert.equal(stopped.code, 0, stopped.output);
   const down = async () => (await fetch(`${stack.url}/health`)).status === 503;
   await waitFor('/health to see it', down);
-  const error = await errorOf(client.embeddings.create({ model, input: 'Hello, world!' }));
+  const error = await errorOf(client.embeddings.create({ model, input: 'not in the cache' }));
   assert.ok(error instanceof InternalServerError);
   assert.deepEqual([error.status, error.code], [503, 'no_available_upstream']);
   assert.ok(Number(error.headers?.get('retry-after')) >= 1);
 
   const patient = client.withOptions({ maxRetries: 10 });
   const [answer, started] = await Promise.all([
-    patient.embeddings.create({ model, input: 'Hello, world!' }),
+    patient.embeddings.create({ model, input: 'not in the cache' }),
     stack.run('models', 'start', 'embedding'),
   ]);
   assert.equal(started.code, 0, started.output);

@@ -168,8 +168,9 @@ test('npm stop leaves no process, and once more is no error', async () => {
 
 test('an app that cannot run ends npm start early, with the reason and the end of its log', async () => {
   const place = await makeStackPlace({ workers: 1 });
-  // A folder where the key file should be: the gateway cannot read it.
-  place.env.ER_KEYS_FILE = place.folder;
+  // Files that only the gateway itself opens.
+  place.env.ER_GATEWAY_TLS_CERT = join(place.folder, 'none.crt');
+  place.env.ER_GATEWAY_TLS_KEY = join(place.folder, 'none.key');
   try {
     const { code, output } = await runCommand(place, 'start');
     assert.equal(code, 1, output);

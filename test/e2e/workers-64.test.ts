@@ -5,8 +5,8 @@ import type { ModelsStatus } from '@er-gateway/shared/scheduler-protocol';
 import { Agent, fetch, type Headers } from 'undici';
 import { type FakeModel, startFakeModel } from '../kit/fake-model.ts';
 import { type KeyFile, makeKeyFile } from '../kit/key-file.ts';
-import { listProcesses } from '../kit/pm2-list.ts';
 import { pidsOf, processStatuses } from '../kit/process-status.ts';
+import { listProcesses } from '../kit/run-pm2.ts';
 import { type Stack, startStack } from '../kit/stack.ts';
 import { waitFor } from '../kit/wait-for.ts';
 
@@ -91,7 +91,8 @@ class Crowd {
       const answer = await fetch(`${stack.url}${path}`, {
         method: 'POST',
         headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ input: 'Hello, world!' }),
+        // Each its own text: the cache would answer the second of two.
+        body: JSON.stringify({ input: `text ${key} ${this.sent}` }),
         signal: this.#hangUp.signal,
         dispatcher: this.#agent,
       });

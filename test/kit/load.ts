@@ -29,8 +29,8 @@ export interface LoadOptions {
   /** Keep-alive connections, each with one request at a time. */
   connections: number;
   path?: string;
-  /** Sent as JSON with POST; a GET without. */
-  body?: unknown;
+  /** Makes the body of a request from its id, sent as JSON with POST; a GET without. */
+  body?: (id: string) => unknown;
 }
 
 /** A connection that failed opens a new one after this time, in milliseconds. */
@@ -43,22 +43,22 @@ export const requestIdOf = (connection: number) => `load-${connection}-`;
 export function startLoad({ url, key, connections, path = '/v1/embeddings', body }: LoadOptions): Load {
   const report: LoadReport = { answered: 0, failures: [] };
   let isStopping = false;
-  const request = {
-    path,
-    method: body === undefined ? ('GET' as const) : ('POST' as const),
-    body: body === undefined ? null : JSON.stringify(body),
-  };
 
   const run = async (connection: number) => {
     const client = new Client(url, { pipelining: 1 });
     for (let number = 0; !isStopping; number++) {
-      const headers = {
-        authorization: `Bearer ${key}`,
-        'content-type': 'application/json',
-        'x-request-id': `${requestIdOf(connection)}${number}`,
-      };
+      const id = `${requestIdOf(connection)}${number}`;
       try {
-        const answer = await client.request({ ...request, headers });
+        const answer = await client.request({
+          path,
+          method: body ? 'POST' : 'GET',
+          body: body ? JSON.stringify(body(id)) : null,
+          headers: {
+            authorization: `Bearer ${key}`,
+            'content-type': 'application/json',
+            'x-request-id': id,
+          },
+        });
         const text = await answer.body.text();
         if (answer.statusCode === 200) report.answered++;
         else report.failures.push({ connection, reason: `${answer.statusCode} ${text}` });

@@ -1,5 +1,6 @@
 import { loadConfig } from '@er-gateway/shared/config/effective-config';
 import { ConfigError, configExitCode } from '@er-gateway/shared/errors/config-error';
+import { checkKeyFile } from '@er-gateway/shared/keys/key-file';
 import { environmentForApps } from './caller-environment.ts';
 import { prepareApps } from './effective-config-file.ts';
 import { type Pm2App, pm2Apps } from './pm2-apps.ts';
@@ -14,7 +15,10 @@ import { type Pm2App, pm2Apps } from './pm2-apps.ts';
 export function ecosystemApps(root: string): Pm2App[] {
   try {
     const config = loadConfig(root);
-    const file = process.env.ER_EFFECTIVE_CONFIG || prepareApps(config, process.env);
+    const written = process.env.ER_EFFECTIVE_CONFIG;
+    // `npm start` has looked itself, and may be about to start other apps than the gateway.
+    if (!written) checkKeyFile(config.keys.file);
+    const file = written || prepareApps(config, process.env);
     const kept = environmentForApps(process.env);
     for (const name of Object.keys(process.env)) if (!(name in kept)) delete process.env[name];
     return pm2Apps(config, file);

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { type EffectiveConfig, resolveConfig } from '@er-gateway/shared/config/effective-config';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
+import { checkKeyFile } from '@er-gateway/shared/keys/key-file';
 import { isAtLeast, nodeOfProcess, oldestNode, runningPm2Daemon } from '../node-version.cjs';
 import { type CommandContext, CommandError } from './command-context.ts';
 import { prepareApps } from './effective-config-file.ts';
@@ -15,8 +16,9 @@ import { summaryOf } from './summary.ts';
 import { waitUntilUp } from './wait-until-up.ts';
 
 /**
- * Starts what does not run yet, waits until both models answer, and says how to use it. Throws ConfigError, and
- * CommandError when a port is taken (nothing is started then) or an app does not come up.
+ * Starts what does not run yet, waits until both models answer, and says how to use it. Throws ConfigError
+ * (a key file that cannot be read is one too) or CommandError when a port is taken, with nothing started, and CommandError
+ * when an app does not come up.
  */
 export async function start(context: CommandContext): Promise<void> {
   const { root, environment, pm2, output } = context;
@@ -33,6 +35,7 @@ export async function start(context: CommandContext): Promise<void> {
   if (JSON.stringify(config) !== JSON.stringify(wanted))
     output.write('The settings have changed since; `npm run restart` puts them to use.\n');
 
+  if (missing.some(app => app.name === 'gateway')) checkKeyFile(config.keys.file);
   const taken = await takenPorts(config, new Set(missing.map(app => app.name)));
   if (taken.length > 0) throw new CommandError(`er-gateway was not started.\n${taken.join('\n')}`);
   const started = missing.length === 0 ? Promise.resolve(null) : startApps(context, config, missing);

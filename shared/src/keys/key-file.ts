@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { chmodSync, closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { ConfigError } from '../errors/config-error.ts';
 import type { Logger } from '../logger.ts';
 import type { KeyRecord } from '../state/store.ts';
@@ -85,6 +85,11 @@ export class KeyFile extends EventEmitter<{ change: [] }> {
       this.#logger.warn('API key file is open to other users, and its mode cannot be changed', { was, code });
     }
   }
+}
+
+/** Throws ConfigError when there is a key file and it cannot be used: before anything is started. Changes nothing. */
+export function checkKeyFile(file: string): void {
+  if (existsSync(file)) parseKeyFile(readWithMode(file).text, file);
 }
 
 function readWithMode(file: string): { text: string; mode: number } {
