@@ -6,6 +6,11 @@ import type { BenchOptions } from './options.ts';
 import { type FastUpstream, startFastUpstream } from './systems/fast-upstream.ts';
 import { type RealVllm, startRealVllm } from './systems/real-vllm.ts';
 
+/** What was started and has to end. */
+export interface Stoppable {
+  stop: () => Promise<void>;
+}
+
 /** What scenarios share in one run: options, a temp folder, the slow-to-start servers, and the end of it all. */
 export class Bench {
   readonly options: BenchOptions;
@@ -20,6 +25,11 @@ export class Bench {
   constructor(options: BenchOptions, log: (line: string) => void) {
     this.options = options;
     this.#log = log;
+  }
+
+  /** Whether the run is over, or was interrupted. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Tells the person who waits. */
@@ -40,31 +50,22 @@ export class Bench {
     return this.#once(this.#fast, role, () => startFastUpstream(role));
   }
 
-  /** Keeps what was started until the end of the run. */
-  async keep<Started extends { stop: () => Promise<void> }>(starting: Promise<Started>): Promise<Started> {
-    const started = await starting;
-    // Interrupted while it started.
-    if (this.#isClosed) await started.stop();
-    else this.#closers.push(() => started.stop());
-    return started;
+  /** Keeps what is being started until the end of the run. */
+  keep<Started extends Stoppable>(starting: Promise<Started>): Promise<Started> {
+    this.#closeLater(starting);
+    return starting;
   }
 
-  /** Runs `work` with what was started, and ends that afterwards; at the end of the run when it is interrupted. */
-  async using<Started extends { stop: () => Promise<void> }, Result>(
+  /** Runs `work` with what is being started, and ends that afterwards; at once when the run is interrupted. */
+  async using<Started extends Stoppable, Result>(
     starting: Promise<Started>,
     work: (started: Started) => Promise<Result>,
   ): Promise<Result> {
-    const started = await starting;
-    let stopping: Promise<void> | undefined;
-    const stop = () => {
-      stopping ??= started.stop();
-      return stopping;
-    };
-    this.#closers.push(stop);
+    const close = this.#closeLater(starting);
     try {
-      return await work(started);
+      return await work(await starting);
     } finally {
-      await stop();
+      await close();
     }
   }
 
@@ -72,7 +73,8 @@ export class Bench {
   async close(): Promise<void> {
     this.#isClosed = true;
     const failures: unknown[] = [];
-    for (const close of this.#closers.splice(0).reverse()) {
+    // Not a list taken now: an interrupted scenario may start one thing more meanwhile.
+    for (let close = this.#closers.pop(); close; close = this.#closers.pop()) {
       try {
         await close();
       } catch (error) {
@@ -83,7 +85,21 @@ export class Bench {
     if (failures.length > 0) throw failures[0];
   }
 
-  #once<Started extends { stop: () => Promise<void> }>(
+  /** Ends it once, however often it is called: also what is still starting when the run is interrupted. */
+  #closeLater(starting: Promise<Stoppable>): () => Promise<void> {
+    let closing: Promise<void> | undefined;
+    const close = () => {
+      closing ??= starting.then(
+        started => started.stop(),
+        () => {}, // Whoever waits for the start has the error.
+      );
+      return closing;
+    };
+    this.#closers.push(close);
+    return close;
+  }
+
+  #once<Started extends Stoppable>(
     known: Map<Role, Promise<Started>>,
     role: Role,
     start: () => Promise<Started>,

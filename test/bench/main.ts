@@ -40,7 +40,11 @@ async function run(): Promise<number> {
     });
   }
   let failed = 0;
-  for (const scenario of wanted) if (!(await runScenario(scenario, bench))) failed++;
+  for (const scenario of wanted) {
+    if (!(await runScenario(scenario, bench))) failed++;
+    // The signal's handler ends the process.
+    if (bench.isClosed) return 130;
+  }
   await bench.close();
   return failed === 0 ? 0 : 1;
 }

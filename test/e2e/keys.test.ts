@@ -4,8 +4,16 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { newKey } from '@er-gateway/shared/keys/ensure-key-file';
 import { Agent, request } from 'undici';
-import { listProcesses, runPm2 } from '../kit/run-pm2.ts';
-import { clearPlace, makeStackPlace, runCommand, type Stack, startStack } from '../kit/stack.ts';
+import { runPm2 } from '../kit/run-pm2.ts';
+import {
+  clearPlace,
+  makeStackPlace,
+  runCommand,
+  type Stack,
+  type StackPlace,
+  startStack,
+} from '../kit/stack.ts';
+import { stackProcesses } from '../kit/stack-processes.ts';
 import { waitFor } from '../kit/wait-for.ts';
 
 const workers = 4;
@@ -102,6 +110,10 @@ test('an editor that replaces the file, and a bare list of keys, work the same',
   await waitFor('the end of the key in all workers', () => allSay(added, 401), { timeoutMs: promisedMs });
 });
 
+/** What runs in a place, PM2's own daemon aside. */
+const appsIn = ({ env }: StackPlace) =>
+  stackProcesses(env.PM2_HOME ?? '').filter(({ command }) => !command.includes('God Daemon'));
+
 for (const [name, text, complaint] of [
   ['broken JSON', '{"keys": [{"key": "er-', /er_api_keys\.json: is not valid JSON at line 1/],
   ['an empty file', '', /er_api_keys\.json: is empty/],
@@ -119,7 +131,7 @@ for (const [name, text, complaint] of [
       const started = await runPm2(place, 'start', 'ecosystem.config.js');
       assert.equal(started.code, 78, started.output);
       assert.match(started.output, complaint);
-      assert.deepEqual(await listProcesses(place), []);
+      assert.deepEqual(appsIn(place), []);
       assert.equal(readFileSync(file, 'utf8'), text);
       assert.equal(statSync(file).mode & 0o777, 0o640);
     } finally {

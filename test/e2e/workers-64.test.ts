@@ -180,7 +180,7 @@ test('of 520 requests that the model never answers exactly 500 are held, 20 get 
   late.send(1, nextKey());
   await waitFor('the refusal', () => late.answers.length === 1, patient);
   assert.equal(late.answers[0]?.status, 503);
-  assert.ok((late.answers[0]?.afterMs ?? Number.NaN) < 2000, 'it was kept waiting');
+  assert.ok((late.answers[0]?.afterMs ?? Number.NaN) < 5000, 'it was kept waiting');
 
   await crowd.disperse();
   await isInFlight(0);

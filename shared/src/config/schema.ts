@@ -195,16 +195,10 @@ export const configSchema = z.strictObject({
         .max(64)
         .default(2)
         .meta({ description: 'Calls under way on one model server at once.' }),
-      window_ms: z
-        .number()
-        .min(0)
-        .max(1000)
-        .nullable()
-        .default(null)
-        .meta({
-          description:
-            'Time between calls to a busy server, while a batch fills. Empty: follows the measured service time.',
-        }),
+      window_ms: z.number().min(0).max(1000).nullable().default(null).meta({
+        description:
+          'Time between calls to a busy server, while a batch fills. Empty: follows the measured service time.',
+      }),
     })
     .prefault({}),
   monitor: z

@@ -26,7 +26,7 @@ export type BodyKind =
 /** Words of a text. */
 const textLength = 10;
 /** More bodies than are under way at once, so that no two of them are equal then; small enough to be read fast. */
-const mostTexts = 8000;
+const mostTexts = 4000;
 
 /** A file of request bodies, one a line, all texts different. Made once for each kind. */
 export function bodyFile(folder: string, kind: BodyKind): string {

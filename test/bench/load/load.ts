@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { findProgram } from '@er-gateway/shared/config/effective-config';
-import { runNodeLoad } from './node-load.ts';
-import { runWrk } from './wrk.ts';
+import { secondsOfTicks } from '../measure/process-table.ts';
 
 /** Where requests go. */
 export interface Destination {
@@ -9,14 +11,20 @@ export interface Destination {
   headers?: Record<string, string>;
 }
 
+/**
+ * When requests are sent: by clients that each send the next one when the last was answered, or at random times (Poisson)
+ * at a mean rate.
+ */
+export type Arrivals = { clients: number } | { perSecond: number };
+
 /** What is sent, by how many, for how long. */
 export interface LoadPlan extends Destination {
   /** File of request bodies, one a line (see bodies.ts). */
   bodies: string;
-  /** Clients that each send the next request when the last was answered; or requests a second, whatever is answered. */
-  arrivals: { clients: number } | { perSecond: number };
+  arrivals: Arrivals;
+  /** A whole number: wrk takes no other. */
   seconds: number;
-  /** Differs between samples, so that they begin with different bodies; equal seeds arrive at equal times. */
+  /** Differs between samples, so that they begin with different bodies. */
   seed: number;
   /** Cores of the generator, as taskset names them. */
   cores?: string;
@@ -24,11 +32,10 @@ export interface LoadPlan extends Destination {
 
 /** What came of it. */
 export interface LoadSample {
-  generator: 'wrk' | 'node';
   requests: number;
   seconds: number;
   perSecond: number;
-  /** Bytes received, headers included where the generator counts them. */
+  /** Received, headers included. */
   bytes: number;
   p50Ms: number;
   p95Ms: number;
@@ -38,18 +45,54 @@ export interface LoadSample {
   generatorUs: number;
 }
 
-/**
- * Puts load on a destination. Closed loops run on wrk when it is installed (about 10 us of CPU a request), else on our own
- * generator, which open loops need anyway. Throws when an answer was no success: such a sample says nothing.
- */
+const script = join(import.meta.dirname, 'load.lua');
+/** Longest wait for one answer; wrk counts a slower one as an error. */
+const timeoutSeconds = 120;
+/** Connections that make Poisson arrivals together. Each pauses for seconds, so that answers of 20 ms change little. */
+const poissonConnections = 512;
+
+/** Puts load on a destination with wrk. Throws when a request failed: such a sample says nothing. */
 export async function runLoad(plan: LoadPlan): Promise<LoadSample> {
-  const isClosed = 'clients' in plan.arrivals;
-  const { badStatus, broken, ...sample } =
-    isClosed && findProgram('wrk', process.env) ? await runWrk(plan) : await runNodeLoad(plan);
+  if (!findProgram('wrk', process.env))
+    throw new Error('the load generator wrk is needed (Debian: apt-get install wrk)');
+  const { connections, meanPauseMs } = toConnections(plan.arrivals);
+  const headers = Object.entries({ 'content-type': 'application/json', ...plan.headers });
+  const command = [
+    ...(plan.cores ? ['taskset', '--cpu-list', plan.cores] : []),
+    ...['wrk', '--threads', '1', '--connections', String(connections)],
+    ...['--duration', `${plan.seconds}s`, '--timeout', `${timeoutSeconds}s`],
+    ...headers.flatMap(([name, value]) => ['--header', `${name}: ${value}`]),
+    ...['--script', script, plan.url, '--', plan.bodies, String(plan.seed)],
+    ...(meanPauseMs === null ? [] : [String(meanPauseMs)]),
+  ];
+  const [program = '', ...args] = command;
+  const { stdout } = await promisify(execFile)(program, args);
+  const { badStatus, broken, ...sample } = parseLoad(stdout);
   if (badStatus + broken > 0 || sample.requests === 0) {
     throw new Error(
       `${plan.url}: of ${sample.requests} requests ${badStatus} got a bad status and ${broken} no answer`,
     );
   }
-  return { ...sample, perSecond: sample.requests / sample.seconds };
+  return sample;
+}
+
+function toConnections(arrivals: Arrivals): { connections: number; meanPauseMs: number | null } {
+  if ('clients' in arrivals) return { connections: arrivals.clients, meanPauseMs: null };
+  return { connections: poissonConnections, meanPauseMs: (poissonConnections / arrivals.perSecond) * 1000 };
+}
+
+/** Reads what load.lua prints at the end. Throws when it is not there. */
+export function parseLoad(output: string): LoadSample & { badStatus: number; broken: number } {
+  const line = /^RESULT (.*)$/m.exec(output)?.[1];
+  if (!line) throw new Error(`wrk ended without a result:\n${output}`);
+  const { cpuTicks, ...seen } = JSON.parse(line) as Omit<LoadSample, 'perSecond' | 'generatorUs'> & {
+    badStatus: number;
+    broken: number;
+    cpuTicks: number;
+  };
+  return {
+    ...seen,
+    perSecond: seen.requests / seen.seconds,
+    generatorUs: (secondsOfTicks(cpuTicks) * 1e6) / Math.max(1, seen.requests),
+  };
 }

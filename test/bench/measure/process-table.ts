@@ -12,18 +12,23 @@ export interface ProcessEntry {
 
 let ticksPerSecond = 0;
 
+/** Clock ticks, in which /proc counts CPU time, in seconds. */
+export function secondsOfTicks(ticks: number): number {
+  ticksPerSecond ||= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+  return ticks / ticksPerSecond;
+}
+
 /** Reads one process; null when it is gone. Fields: proc_pid_stat(5). */
 export function readProcess(pid: number): ProcessEntry | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name may hold spaces and brackets; what follows its last bracket does not.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    ticksPerSecond ||= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
     return {
       pid,
       parent: Number(fields[1]),
       command: readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim(),
-      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
+      cpuSeconds: secondsOfTicks(Number(fields[11]) + Number(fields[12])),
     };
   } catch {
     return null;

@@ -16,9 +16,9 @@ export function targetText(figure: Figure): string {
 }
 
 function boundsText({ atLeast, atMost }: Target, unit: Figure['unit']): string {
-  const bound = (value: number) => valueText({ name: '', value, unit }).replace(/\.?0+(?=\D*$)/, '');
+  const suffix = unit === 'x' || unit === '' ? unit : ` ${unit}`;
   return [
-    ...(atLeast === undefined ? [] : [`at least ${bound(atLeast)}`]),
-    ...(atMost === undefined ? [] : [`at most ${bound(atMost)}`]),
+    ...(atLeast === undefined ? [] : [`at least ${atLeast}${suffix}`]),
+    ...(atMost === undefined ? [] : [`at most ${atMost}${suffix}`]),
   ].join(', ');
 }

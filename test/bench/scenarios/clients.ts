@@ -2,7 +2,7 @@ import { startFakeModel } from '../../kit/fake-model.ts';
 import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
 import type { Bench } from '../bench.ts';
 import { bodyFile } from '../load/bodies.ts';
-import { type Destination, type LoadSample, runLoad } from '../load/load.ts';
+import { type Arrivals, type Destination, type LoadSample, runLoad } from '../load/load.ts';
 import { takeTurns } from '../measure/pairs.ts';
 import { median, medianRatio } from '../measure/statistics.ts';
 import type { Figure, Outcome, Scenario } from '../scenario.ts';
@@ -26,7 +26,8 @@ export const clients: Scenario = {
       'tiny vLLM': async () => bench.vllm('embedding'),
       'deeper vLLM': () => bench.keep(startDeeperVllm()),
       // A front end as vLLM's before an engine of 15 ms a step; it waits and does not compute.
-      'cost model': () => bench.keep(startFakeModel({ overheadMs: 0.7, perInputMs: 0.25, stepMs: 15 })),
+      'cost model': () =>
+        bench.keep(startFakeModel({ overheadMs: 0.7, perInputMs: 0.25, stepMs: 15, keepAliveMs: 75_000 })),
     };
     for (const [model, start] of Object.entries(models)) {
       if (bench.options.isQuick && model === 'deeper vLLM') continue;
@@ -175,8 +176,6 @@ async function openLoops(bench: Bench, model: string, all: Record<string, Destin
   return outcome;
 }
 
-type Arrivals = { clients: number } | { perSecond: number };
-
 function measureWith(bench: Bench) {
   const bodies = bodyFile(bench.folder, { route: 'embeddings', inputs: 1, encoding: 'base64' });
   const seconds = bench.options.seconds ?? 4;
@@ -188,7 +187,7 @@ function measureWith(bench: Bench) {
   ): Promise<LoadSample> => runLoad({ ...destination, bodies, arrivals, seconds: length, seed });
 }
 
-/** The same seed for all sides of a round: requests come at the same times. */
+/** The same seed for all sides of a round: the same pauses between requests. */
 const measures = <Sides extends Record<string, Destination>>(
   sides: Sides,
   measure: (destination: Destination, seed: number) => Promise<LoadSample>,

@@ -9,7 +9,7 @@ import { nginx } from '../rivals/nginx.ts';
 import type { Rival } from '../rivals/rival.ts';
 import { sglangRouter } from '../rivals/sglang-router.ts';
 import type { Figure, Outcome, Scenario } from '../scenario.ts';
-import type { Proxy } from '../systems/bare-proxy.ts';
+import type { ProxyServer } from '../systems/bare-proxy.ts';
 import { startBenchStack } from '../systems/bench-stack.ts';
 
 const clients = 64;
@@ -75,7 +75,7 @@ async function before<Result>(
   workers: number,
   work: (sides: Sides, pids: number[]) => Promise<Result>,
 ): Promise<Result> {
-  const proxies: Proxy[] = [];
+  const proxies: ProxyServer[] = [];
   const stop = async () => void (await Promise.all(proxies.map(proxy => proxy.stop())));
   return bench.using(startBenchStack(bench, { workers, embedding: upstream }), stack =>
     bench.using(Promise.resolve({ stop }), async () => {
