@@ -123,10 +123,11 @@ function memoryOf(pid: number): number {
   return Number(kilobytes) * 1024;
 }
 
-test('64 idle workers take 60 MB of memory each at most', () => {
+test('64 idle workers take 60 MB of memory each at most', t => {
   const pids = pidsOf(stack.runDir, 'gateway');
   assert.equal(pids.length, workers);
   const mean = pids.map(memoryOf).reduce((sum, bytes) => sum + bytes, 0) / workers;
+  t.diagnostic(`${(mean / 1e6).toFixed(1)} MB each`);
   assert.ok(mean > 0 && mean <= mostMemoryPerWorker, `${(mean / 1e6).toFixed(1)} MB`);
 });
 
