@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { ModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import { awaitEarlierReplica } from './await-earlier-replica.ts';
 import { awaitReadiness } from './await-readiness.ts';
 import {
   backOffMs,
@@ -105,6 +106,7 @@ export class ModelProcess {
       await this.#removeLeftover();
       command = await this.#prepare();
       await this.#backOff();
+      await this.#awaitEarlierReplica();
     } catch (error) {
       if (this.#stop.signal.aborted) return this.#endStopped();
       const reason = (error as Error).message;
@@ -155,6 +157,18 @@ export class ModelProcess {
     if (waitMs === 0) return;
     this.#board.enter('backing-off', `waiting ${waitMs / 1000} s before the next start`);
     await delay(waitMs, undefined, { signal: this.#stop.signal });
+  }
+
+  async #awaitEarlierReplica(): Promise<void> {
+    const { config, role, replica } = this.#options;
+    if (replica === 0 || this.#board.status.engine !== 'vllm') return;
+    const { status, app } = processFiles(config, role, replica - 1);
+    await awaitEarlierReplica({
+      status,
+      app,
+      onDetail: detail => this.#board.describe(detail),
+      stop: this.#stop.signal,
+    });
   }
 
   async #start(prepared: PreparedCommand): Promise<Running> {
