@@ -26,7 +26,7 @@ export function summaryOf(config: EffectiveConfig, models: readonly ModelView[])
 }
 
 /** `Qwen3-Embedding-0.6B: vllm on port 8000` or, named as what it is, the built-in stand-in. */
-export function whoAnswers(model: ModelView): string {
+function whoAnswers(model: ModelView): string {
   const port = new URL(model.url).port;
   const where = model.engine === 'external' ? model.url : `port ${port}`;
   const real =

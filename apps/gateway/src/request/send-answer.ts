@@ -45,7 +45,7 @@ export function setCommonHeaders({ res, id, limit, timings }: Exchange): void {
 }
 
 /** Milliseconds as OpenAI writes them: `12ms`, `1s`, `6m0s`. */
-export function toDuration(milliseconds: number): string {
+function toDuration(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.max(0, Math.ceil(milliseconds))}ms`;
   const seconds = Math.ceil(milliseconds / 1000);
   return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`;

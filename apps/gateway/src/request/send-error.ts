@@ -39,7 +39,7 @@ export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): 
 }
 
 /** The error in a dialect's words; OpenAI's when it has none. */
-export function errorBody(error: RequestError, dialect: Dialect | null, requestId: string): unknown {
+function errorBody(error: RequestError, dialect: Dialect | null, requestId: string): unknown {
   return (
     dialect?.toErrorBody?.(error, requestId) ?? {
       error: { message: error.message, type: error.type, param: error.param, code: error.code },
