@@ -1,38 +1,24 @@
-import { setMaxListeners } from 'node:events';
 import { FrameClient } from '../frames/frame-client.ts';
 import type { StateMethods } from './state-protocol.ts';
 import { answerWithin } from './state-unavailable.ts';
 import type { KeyRecord, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
 
 const publishTimeoutMs = 2000;
-/**
- * Longest wait for an app that is connected, in milliseconds. A dead one shows by its closed socket; one that is slow is
- * starved of CPU, and to play its part here meanwhile would let keys over their limit.
- */
-const slowTimeoutMs = 1000;
-/** Longest wait for an app that is away to return. */
-const awayTimeoutMs = 100;
-/** The client counts the time too, but without answerWithin's care: it only forgets a call, that much later. */
-const forgetAfterMs = 1000;
+/** The client counts the time too, but without answerWithin's care: it only forgets a call, long after. */
+const forgetAfterMs = 10_000;
 
 /** Keys and limits kept by the `state` app of this host. */
 export class SocketStore implements StateStore {
   readonly #client: FrameClient;
-  readonly #patienceMs: number | null;
-  /** Aborts when the connection is lost: what was asked on it is not asked again. */
-  #connection = newConnection();
+  readonly #callTimeoutMs: number;
 
   /**
-   * `path`: the app's unix socket. Connects at once, and again whenever the app returns. `patienceMs`: longest wait of a
-   * call that a request waits for, whether or not the app is there.
+   * `path`: the app's unix socket. Connects at once, and again whenever the app returns. `callTimeoutMs`: longest wait
+   * of a call that a request waits for.
    */
-  constructor(path: string, { patienceMs = null }: { patienceMs?: number | null } = {}) {
-    this.#patienceMs = patienceMs;
+  constructor(path: string, { callTimeoutMs = 100 } = {}) {
+    this.#callTimeoutMs = callTimeoutMs;
     this.#client = new FrameClient({ path, serverName: 'state app', unavailable: 'state_unavailable' });
-    this.#client.on('down', () => {
-      this.#connection.abort(new Error('the connection was lost'));
-      this.#connection = newConnection();
-    });
   }
 
   async publishKeys(source: string, keys: readonly KeyRecord[]): Promise<void> {
@@ -59,20 +45,9 @@ export class SocketStore implements StateStore {
   #call<Method extends keyof StateMethods, Result>(
     method: Method,
     params: StateMethods[Method],
-    timeoutMs = this.#patienceMs ?? (this.#client.isUp ? slowTimeoutMs : awayTimeoutMs),
+    timeoutMs = this.#callTimeoutMs,
   ): Promise<Result> {
-    const { signal } = this.#connection;
-    const answer = this.#client.call<Result>(method, params, {
-      timeoutMs: timeoutMs + forgetAfterMs,
-      signal,
-    });
+    const answer = this.#client.call<Result>(method, params, { timeoutMs: timeoutMs + forgetAfterMs });
     return answerWithin(timeoutMs, answer);
   }
-}
-
-function newConnection(): AbortController {
-  const connection = new AbortController();
-  // One listener for each call under way.
-  setMaxListeners(0, connection.signal);
-  return connection;
 }

@@ -14,7 +14,7 @@ export const rerankerTemplate = resolve(
 );
 
 /** Alone it takes 20 s, next to others and with a cold cache much longer. */
-const startTimeoutMs = 240_000;
+const startTimeoutMs = 600_000;
 
 const roleArguments = {
   embedding: ['--convert', 'embed', '--hf-overrides', JSON.stringify({ is_matryoshka: true })],

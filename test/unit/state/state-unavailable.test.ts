@@ -27,6 +27,15 @@ describe('answerWithin', () => {
     port1.close();
   });
 
+  it('does not count the time in which this process was busy', async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const result = answerWithin(400, promise);
+    const busyUntil = performance.now() + 800;
+    while (performance.now() < busyUntil);
+    setTimeout(resolve, 100, 'in time');
+    assert.equal(await result, 'in time');
+  });
+
   it('gives up on an answer that never comes', async () => {
     await assert.rejects(answerWithin(5, new Promise(() => {})), { code: 'state_unavailable' });
   });
