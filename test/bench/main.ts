@@ -89,7 +89,8 @@ ${scenarios.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')
 
   --seconds N   length of a sample          --pairs N     samples of each side, taken in turns
   --warm-up N   seconds of load before      --requests N  requests of the soak (200000 for the full one)
-  --clients A,B numbers of clients          --full        every combination of settings (clients)
+  --clients A,B numbers of clients          --models A,B  of tiny, deeper, cost (clients)
+  --full        every combination of settings (clients)
   --engine E    builtin or external, behind startup
   --rivals      other proxies too (nginx; LiteLLM and sglang-router are installed into .cache)
   --quick       smallest settings, to see that it works; written to <name>.local.json`);

@@ -12,6 +12,8 @@ export interface BenchOptions {
   requests: number | null;
   /** Numbers of clients, where a scenario goes through several. */
   clients: number[] | null;
+  /** Models that a scenario goes through, where it has several. */
+  models: string[] | null;
   /** Engine behind the startup scenario. */
   engine: 'builtin' | 'external';
   /** Other proxies too. */
@@ -33,6 +35,7 @@ export function parseOptions(args: readonly string[]): { names: string[]; option
       'warm-up': { type: 'string' },
       requests: { type: 'string' },
       clients: { type: 'string' },
+      models: { type: 'string' },
       engine: { type: 'string', default: 'builtin' },
       rivals: { type: 'boolean', default: false },
       full: { type: 'boolean', default: false },
@@ -58,6 +61,7 @@ export function parseOptions(args: readonly string[]): { names: string[]; option
       warmUpSeconds: number('warm-up', 1),
       requests: number('requests', 2000),
       clients: values.clients?.split(',').map(Number) ?? (isQuick ? [1, 8] : null),
+      models: values.models?.split(',') ?? null,
       engine: values.engine,
       isRivals: values.rivals,
       isFull: values.full,

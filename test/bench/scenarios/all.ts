@@ -8,6 +8,7 @@ import { rivals } from './rivals.ts';
 import { single } from './single.ts';
 import { soak } from './soak.ts';
 import { startup } from './startup.ts';
+import { workers } from './workers.ts';
 
 /** Every scenario, in the order in which they are run and shown. */
 export const scenarios: readonly Scenario[] = [
@@ -18,6 +19,7 @@ export const scenarios: readonly Scenario[] = [
   clients,
   fairness,
   soak,
+  workers,
   startup,
   rivals,
 ];

@@ -1,6 +1,6 @@
 import { startFakeModel } from '../../kit/fake-model.ts';
 import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
-import type { Bench } from '../bench.ts';
+import type { Bench, Stoppable } from '../bench.ts';
 import { bodyFile } from '../load/bodies.ts';
 import { type Arrivals, type Destination, type LoadSample, runLoad } from '../load/load.ts';
 import { takeTurns } from '../measure/pairs.ts';
@@ -22,23 +22,26 @@ export const clients: Scenario = {
     'the adaptive window beside fixed windows and slots, 1 to 256 clients and Poisson arrivals, models of several costs',
   run: async bench => {
     const outcome: Outcome = { figures: [], samples: {}, notes: [] };
-    const models = {
-      'tiny vLLM': async () => bench.vllm('embedding'),
-      'deeper vLLM': () => bench.keep(startDeeperVllm()),
-      // A front end as vLLM's before an engine of 15 ms a step; it waits and does not compute.
-      'cost model': () =>
-        bench.keep(startFakeModel({ overheadMs: 0.7, perInputMs: 0.25, stepMs: 15, keepAliveMs: 75_000 })),
-    };
+    const { models: wanted, isQuick } = bench.options;
     for (const [model, start] of Object.entries(models)) {
-      if (bench.options.isQuick && model === 'deeper vLLM') continue;
+      if (wanted ? !wanted.includes(model) : isQuick && model === 'deeper') continue;
       bench.log(`model: ${model}`);
-      const { url } = await start();
-      const { figures, samples } = await measureModel(bench, model, url);
-      outcome.figures.push(...figures);
-      outcome.samples[model] = samples;
+      await bench.using(start(bench), async ({ url }) => {
+        const { figures, samples } = await measureModel(bench, model, url);
+        outcome.figures.push(...figures);
+        outcome.samples[model] = samples;
+      });
     }
     return outcome;
   },
+};
+
+/** Model servers by what limits them: vLLM's front end, the compute of a model, and neither (it waits, as for a GPU). */
+const models: Record<string, (bench: Bench) => Promise<Stoppable & { url: string }>> = {
+  tiny: async bench => ({ url: (await bench.vllm('embedding')).url, stop: async () => {} }),
+  deeper: () => startDeeperVllm(),
+  // A front end of vLLM's cost before an engine of 15 ms a step.
+  cost: () => startFakeModel({ overheadMs: 0.7, perInputMs: 0.25, stepMs: 15, keepAliveMs: 75_000 }),
 };
 
 /** Settings of the scheduler, by name. */
@@ -149,7 +152,9 @@ async function openLoops(bench: Bench, model: string, all: Record<string, Destin
   for (const load of loads) {
     const name = `${model}, Poisson arrivals at ${load * 100} % of capacity`;
     const samples = await takeTurns(
-      measures(sides, (destination, seed) => measure(destination, { perSecond: capacity * load }, seed)),
+      measures(sides, (destination, seed) =>
+        measure(destination, { perSecond: capacity * load }, seed, 2 * (options.seconds ?? 4)),
+      ),
       {
         rounds: options.pairs ?? 3,
         onSample: (side, sample) => logSample(bench, `${name}, ${side}`, sample),

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { processStatus } from '../../../apps/cli/src/control-sockets.ts';
@@ -5,31 +6,24 @@ import { startSmallSystem } from '../../kit/small-system.ts';
 import type { Bench } from '../bench.ts';
 import { bodyFile } from '../load/bodies.ts';
 import { runLoad } from '../load/load.ts';
-import { takeTurns } from '../measure/pairs.ts';
 import { pssMb, readProcesses } from '../measure/process-table.ts';
-import { describeSample, measureSide, throughSide } from '../measure/side.ts';
-import { median, medianRatio, percentile } from '../measure/statistics.ts';
+import { median, percentile } from '../measure/statistics.ts';
 import type { Figure, Outcome, Scenario } from '../scenario.ts';
-import { benchSettings, startBenchStack } from '../systems/bench-stack.ts';
+import { benchSettings } from '../systems/bench-stack.ts';
 import { watchEventLoops } from '../systems/event-loops.ts';
 
 const clients = 64;
 /** Length of one stretch of load between two looks at the memory. */
 const sliceSeconds = 2;
 const bigRequest = 2048;
+const bigRequests = 10;
 
-/** What shows only over time, or with many workers, or with the largest requests. */
+/** What shows only over time, or with the largest requests. One worker and a fast model server: more requests in less time. */
 export const soak: Scenario = {
   name: 'soak',
-  title: 'memory over many requests, pauses of event loops during 2,048-text requests, 64 workers beside 2',
-  run: async bench => {
-    const parts = [await memoryAndPauses(bench), await manyWorkers(bench)];
-    return {
-      figures: parts.flatMap(({ figures }) => figures),
-      samples: Object.assign({}, ...parts.map(({ samples }) => samples)),
-      notes: parts.flatMap(({ notes = [] }) => notes),
-    };
-  },
+  title:
+    'a fast fake model server: memory over many requests, pauses of event loops during 2,048-text requests',
+  run: memoryAndPauses,
 };
 
 interface MemorySample {
@@ -38,10 +32,14 @@ interface MemorySample {
   schedulerMb: number;
 }
 
-/** One worker and a scheduler before a fast model server: more requests in less time. */
+/** Where the requests go. */
+interface Gateway {
+  url: string;
+  headers: Record<string, string>;
+}
+
 async function memoryAndPauses(bench: Bench): Promise<Outcome> {
-  const upstream = await bench.fast('embedding');
-  const reranker = await bench.fast('reranker');
+  const [upstream, reranker] = [await bench.fast('embedding'), await bench.fast('reranker')];
   const loops = watchEventLoops(join(bench.folder, 'event-loops'));
   const system = startSmallSystem({
     embeddingUrls: [upstream.url],
@@ -49,60 +47,82 @@ async function memoryAndPauses(bench: Bench): Promise<Outcome> {
     env: { ...benchSettings({ embedding: upstream.url, reranker: reranker.url }), ...loops.env },
   });
   return bench.using(system, async ({ url, key, folder }) => {
-    const pids = processesOf();
-    const load = (kind: { inputs: number; clients: number; seconds: number }, seed: number) =>
-      runLoad({
-        url: `${url}/v1/embeddings`,
-        headers: { authorization: `Bearer ${key}` },
-        bodies: bodyFile(bench.folder, { route: 'embeddings', inputs: kind.inputs, encoding: 'float' }),
-        arrivals: { clients: kind.clients },
-        seconds: kind.seconds,
-        seed,
-      });
-    const memory: MemorySample[] = [];
-    const wanted = bench.options.requests ?? 20_000;
-    for (let requests = 0, slice = 0; requests < wanted; slice++) {
-      const seconds = bench.options.isQuick ? 1 : sliceSeconds;
-      requests += (await load({ inputs: 1, clients, seconds }, slice * 1000)).requests;
-      const sample = { requests, gatewayMb: pssMb(pids.gateway), schedulerMb: pssMb(pids.scheduler) };
-      memory.push(sample);
-      bench.log(
-        `${requests} requests: gateway ${sample.gatewayMb.toFixed(0)} MB, scheduler ${sample.schedulerMb.toFixed(0)} MB`,
-      );
-    }
-    // Once without being watched: the code for large requests is compiled then.
-    await load({ inputs: bigRequest, clients: 1, seconds: 2 }, 0);
+    const gateway = { url: `${url}/v1/embeddings`, headers: { authorization: `Bearer ${key}` } };
+    const memory = await memoryOverRequests(bench, gateway);
     const since = Date.now();
-    const big = await load({ inputs: bigRequest, clients: 1, seconds: bench.options.seconds ?? 8 }, 1);
+    const count = bench.options.isQuick ? 2 : bigRequests;
+    for (let sent = 0; sent < count; sent++) await sendBig(bench, gateway);
+    const seconds = (Date.now() - since) / 1000;
     await delay(500); // the probes report four times a second
     const pauses = loops.pausesSince(since);
-    const status = await processStatus(join(folder, 'run'), 'scheduler');
-    const outcome: Outcome = {
+    const during = `during ${count} requests of 2,048 texts`;
+    const pausesOf = (app: string): Figure[] => {
+      const own = pauses.filter(pause => pause.app === app);
+      const longest = (name: 'longestMs' | 'longestBusyMs') =>
+        percentile(
+          own.map(pause => pause[name]),
+          1,
+        );
+      return [
+        {
+          name: `longest pause of the ${app}'s event loop by its own work, ${during}`,
+          value: longest('longestBusyMs'),
+          unit: 'ms',
+          target: { atMost: 50 },
+        },
+        {
+          name: `the same, waiting for a core included, ${app}`,
+          value: longest('longestMs'),
+          unit: 'ms',
+        },
+      ];
+    };
+    const memoryOf = (name: 'gatewayMb' | 'schedulerMb') => memory.map(sample => sample[name]);
+    return {
       figures: [
-        ...growth(
-          'gateway',
-          memory.map(({ gatewayMb }) => gatewayMb),
-        ),
-        ...growth(
-          'scheduler',
-          memory.map(({ schedulerMb }) => schedulerMb),
-        ),
-        ...['gateway', 'scheduler'].map((app): Figure => {
-          const longest = pauses.filter(pause => pause.app === app).map(({ longestMs }) => longestMs);
-          return {
-            name: `longest pause of the ${app}'s event loop during ${big.requests} requests of 2,048 texts`,
-            value: percentile(longest, 1),
-            unit: 'ms',
-            target: { atMost: 50 },
-          };
-        }),
-        { name: 'texts/s in requests of 2,048', value: big.perSecond * bigRequest, unit: '1/s' },
+        ...growth('gateway', memoryOf('gatewayMb')),
+        ...growth('scheduler', memoryOf('schedulerMb')),
+        ...pausesOf('gateway'),
+        ...pausesOf('scheduler'),
+        { name: 'texts/s in requests of 2,048', value: (count * bigRequest) / seconds, unit: '1/s' },
       ],
-      samples: { memory, pauses, big, status },
+      samples: { memory, pauses, status: await processStatus(join(folder, 'run'), 'scheduler') },
       notes: [`Memory over ${memory.at(-1)?.requests} requests.`],
     };
-    return outcome;
   });
+}
+
+/** Load in stretches, with a look at the memory after each; then one large request, whose code is compiled with it. */
+async function memoryOverRequests(bench: Bench, gateway: Gateway): Promise<MemorySample[]> {
+  const { requests: wanted, isQuick } = bench.options;
+  const bodies = bodyFile(bench.folder, { route: 'embeddings', inputs: 1, encoding: 'float' });
+  const pids = processesOf();
+  const memory: MemorySample[] = [];
+  let requests = 0;
+  while (requests < (wanted ?? 20_000)) {
+    const seconds = isQuick ? 1 : sliceSeconds;
+    const plan = { ...gateway, bodies, arrivals: { clients }, seconds, seed: requests };
+    requests += (await runLoad(plan)).requests;
+    const sample = { requests, gatewayMb: pssMb(pids.gateway), schedulerMb: pssMb(pids.scheduler) };
+    memory.push(sample);
+    const [front, back] = [sample.gatewayMb, sample.schedulerMb].map(Math.round);
+    bench.log(`${requests} requests: gateway ${front} MB, scheduler ${back} MB`);
+  }
+  await sendBig(bench, gateway);
+  return memory;
+}
+
+/** Sends one of the largest requests and reads its answer, 27 MB of floats, without keeping it. */
+async function sendBig(bench: Bench, { url, headers }: Gateway): Promise<void> {
+  const file = bodyFile(bench.folder, { route: 'embeddings', inputs: bigRequest, encoding: 'float' });
+  const [body = ''] = readFileSync(file, 'utf8').split('\n', 1);
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body,
+  });
+  if (!answer.ok || !answer.body) throw new Error(`a request of ${bigRequest} texts got ${answer.status}`);
+  for await (const _ of answer.body);
 }
 
 /** Memory of late beside memory after the start: the last third of the samples and the one before. */
@@ -131,51 +151,4 @@ function processesOf(): Record<'gateway' | 'scheduler', number> {
     return found.pid;
   };
   return { gateway: find('gateway'), scheduler: find('scheduler') };
-}
-
-/** Two gateways before one vLLM, one with 64 workers: what do they cost when they all work? */
-async function manyWorkers(bench: Bench): Promise<Outcome> {
-  const { seconds, pairs, warmUpSeconds } = bench.options;
-  const vllm = await bench.vllm('embedding');
-  const bodies = bodyFile(bench.folder, { route: 'embeddings', inputs: 1, encoding: 'base64' });
-  const counts = bench.options.isQuick ? { few: 2, many: 8 } : { few: 2, many: 64 };
-  return bench.using(startBenchStack(bench, { workers: counts.few, embedding: vllm.url }), few =>
-    bench.using(startBenchStack(bench, { workers: counts.many, embedding: vllm.url }), async many => {
-      const measure = (stack: typeof few, length: number, seed: number) =>
-        measureSide(throughSide(stack, vllm, 'embedding', '/v1/embeddings'), {
-          bodies,
-          arrivals: { clients },
-          seconds: length,
-          seed,
-        });
-      // Every worker has to compile its code for itself.
-      await measure(few, warmUpSeconds ?? 5, 0);
-      await measure(many, warmUpSeconds ?? 40, 0);
-      const samples = await takeTurns(
-        {
-          few: round => measure(few, seconds ?? 6, round * 1000 + 1),
-          many: round => measure(many, seconds ?? 6, round * 1000 + 501),
-        },
-        {
-          rounds: pairs ?? 5,
-          onSample: (side, sample) =>
-            bench.log(`${counts[side as keyof typeof counts]} workers: ${describeSample(sample)}`),
-        },
-      );
-      const rates = (side: 'few' | 'many') => samples[side].map(({ itemsPerSecond }) => itemsPerSecond);
-      return {
-        figures: [
-          { name: `texts/s, ${counts.few} workers`, value: median(rates('few')), unit: '1/s' },
-          { name: `texts/s, ${counts.many} workers`, value: median(rates('many')), unit: '1/s' },
-          {
-            name: `goodput of ${counts.many} workers / ${counts.few} workers, median of pairs`,
-            value: medianRatio(rates('many'), rates('few')),
-            unit: 'x',
-            target: { atLeast: 0.8 },
-          },
-        ],
-        samples: { workers: samples },
-      };
-    }),
-  );
 }

@@ -32,19 +32,14 @@ describe('takeTurns()', () => {
 });
 
 describe('parseLoad()', () => {
-  it('reads the line that the wrk script ends with', () => {
-    const { perSecond, p50Ms, badStatus, generatorUs } = parseLoad(
-      'Running 2s test\nRESULT {"requests":100,"seconds":2,"bytes":5,"badStatus":1,"broken":0,' +
+  it('reads the line that the wrk script ends with, and takes only successes for requests', () => {
+    const { requests, failed, perSecond, p50Ms } = parseLoad(
+      'Running 2s test\nRESULT {"requests":100,"seconds":2,"bytes":5,"badStatus":10,"broken":1,' +
         '"p50Ms":1.5,"p95Ms":2,"p99Ms":3,"maxMs":4,"cpuTicks":0}\n',
     );
     assert.deepEqual(
-      { perSecond, p50Ms, badStatus, generatorUs },
-      {
-        perSecond: 50,
-        p50Ms: 1.5,
-        badStatus: 1,
-        generatorUs: 0,
-      },
+      { requests, failed, perSecond, p50Ms },
+      { requests: 90, failed: 11, perSecond: 45, p50Ms: 1.5 },
     );
   });
 
