@@ -12,7 +12,7 @@ const binFolder = join(root, 'node_modules', '.bin');
 const ownNode = join(binFolder, 'node');
 const cliFile = join(root, 'dist', 'cli', 'start.cjs');
 /** Commands that look or stop: what was built before is good enough, a broken source must not be in their way. */
-const looks = new Set(['stop', 'status', 'logs', 'models']);
+const looks = new Set(['stop', 'status', 'logs', 'models', 'doctor']);
 
 main(process.argv[2] ?? 'start', process.argv.slice(3)).then(
   code => process.exit(code),

@@ -7,7 +7,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-const { sourceStamp, stampFile } = createRequire(import.meta.url)('./source-stamp.cjs');
+const require = createRequire(import.meta.url);
+const { sourceStamp, stampFile } = require('./source-stamp.cjs');
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
 const sources = {
@@ -39,6 +40,30 @@ const withoutZodLocales = {
   },
 };
 
+/**
+ * TLS is loaded when it is first used: OpenSSL lists its ciphers then, a third of a worker's CPU at its start, and few
+ * ever use it (packages load it for the case that they might).
+ */
+const withLazyTls = {
+  name: 'with-lazy-tls',
+  setup({ onResolve, onLoad }) {
+    const filter = /^(node:)?(https|tls|http2)$/;
+    onResolve({ filter }, ({ path, namespace }) =>
+      namespace === 'lazy'
+        ? { path, external: true }
+        : { path: path.replace('node:', ''), namespace: 'lazy' },
+    );
+    onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path }) => ({
+      contents: Object.keys(require(`node:${path}`))
+        .map(
+          name =>
+            `Object.defineProperty(exports, '${name}', { enumerable: true, get: () => require('node:${path}').${name} });`,
+        )
+        .join('\n'),
+    }));
+  },
+};
+
 /** The first lines of a process. */
 const startScript = (app, bundle) => `'use strict';
 require('../../apps/cli/node-version.cjs').refuseOldNode('${app}');
@@ -66,7 +91,7 @@ const { outputFiles } = await buildOrExit({
   minifySyntax: true,
   legalComments: 'none',
   external,
-  plugins: [withoutZodLocales],
+  plugins: [withoutZodLocales, withLazyTls],
   logLevel: 'warning',
 });
 

@@ -17,14 +17,30 @@ export interface RunParams<AnyJob extends Job = Job> {
   deadlineAt: number;
 }
 
+/**
+ * Method `drain`: send this model server nothing more, until its supervisor calls it ready again. Answered when its calls
+ * under way have ended; at once for a server that the scheduler does not know. Undone when the caller leaves before.
+ */
+export interface DrainParams {
+  url: string;
+}
+
 /** Work for one model, in no client's dialect. Inputs are texts, or token ids as the caller gave them. */
 export type Job = EmbedJob | ScoreJob | TokenizeJob | DetokenizeJob;
 
 export interface EmbedJob {
   kind: 'embed';
   inputs: (string | number[])[];
+  /** What the caller calls its inputs, for errors: `input`, `texts`. */
+  field: string;
   /** Length of each vector, cut and normalised again; null is the model's own. */
   dimensions: number | null;
+  /** The texts are queries, which get an instruction in front (null is the model card's); null: they go as they are. */
+  query: { instruction: string | null } | null;
+  /** What becomes of inputs that are too long; null refuses them. */
+  truncation: Truncation | null;
+  /** End each input with the model's own last token, as its authors do. */
+  addSpecialTokens: boolean;
 }
 
 /** Scores of pairs: `documents[i]` against `queries[i]`, or against the only query when there is one. */
@@ -32,8 +48,23 @@ export interface ScoreJob {
   kind: 'score';
   queries: string[];
   documents: string[];
+  /** What the caller calls its documents, for errors: `documents`, `texts`. */
+  field: string;
   /** What the reranker is told to judge by; null is the model card's default. */
   instruction: string | null;
+  /** What becomes of pairs that are too long: their documents are cut; null refuses them. */
+  truncation: Truncation | null;
+  /** Tokens that each query and document is cut to before the template is filled; null is all of them. */
+  maxTokensPerQuery: number | null;
+  maxTokensPerDocument: number | null;
+}
+
+/** How an input that is too long is cut. Instruction, template and last token always stay. */
+export interface Truncation {
+  /** Most tokens of an input, special and template tokens included; null is the model's length. */
+  maxTokens: number | null;
+  /** Which end of the text stays. */
+  keep: 'start' | 'end';
 }
 
 export interface TokenizeJob {
@@ -41,6 +72,8 @@ export interface TokenizeJob {
   role: Role;
   prompt: string;
   addSpecialTokens: boolean;
+  /** Tell the tokens as text too. */
+  returnTokenStrs: boolean;
 }
 
 export interface DetokenizeJob {
@@ -59,6 +92,8 @@ export interface ResultBase {
   promptTokens: number;
   /** Items answered from the cache. */
   cacheHits: number;
+  /** Indexes of the inputs that were cut. */
+  truncated: number[];
   /** Time between arrival and dispatch, and from then to the answer, in milliseconds. */
   queueMs: number;
   upstreamMs: number;
@@ -77,6 +112,8 @@ export interface ScoreResult extends ResultBase {
 
 export interface TokenizeResult extends ResultBase {
   tokens: number[];
+  /** null unless asked for. */
+  tokenStrs: string[] | null;
   maxModelLen: number;
 }
 
@@ -104,6 +141,9 @@ export interface ModelStatus {
   isReady: boolean;
   /** Why it is not ready, in one line; null when it is. */
   reason: string | null;
+  /** Since when that is so, and when it is expected to be ready, Unix time in milliseconds; null when it is, or nobody knows. */
+  unreadySince: number | null;
+  expectedReadyAt: number | null;
   /** Longest input in tokens; null until it was seen. */
   maxModelLen: number | null;
   upstreams: UpstreamStatus[];
@@ -117,9 +157,11 @@ export interface UpstreamStatus {
   /** Calls under way, and the tokens in them. */
   inFlight: number;
   outstandingTokens: number;
-  /** A call's milliseconds of late, and the window between calls. */
+  /** A call's milliseconds of late. */
   latencyMs: number;
-  windowMs: number;
+  /** Inputs answered a second, and the median of a call's milliseconds (null without calls), in the last minute. */
+  inputsPerSecond: number;
+  p50Ms: number | null;
 }
 
 export interface ModelsStatus {

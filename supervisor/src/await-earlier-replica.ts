@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { readModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import { type ModelProcessStatus, readModelProcess } from '@er-gateway/shared/model-process-status';
 
 const pollMs = 250;
 /** How long an earlier replica may take to appear: PM2 starts both supervisors at about the same time. */
@@ -22,13 +22,13 @@ export async function awaitEarlierReplica({ status, app, onDetail, stop }: Earli
   const appearsUntil = performance.now() + appearMs;
   let isSaid = false;
   for (;;) {
-    const earlier = readModelProcessStatus(status);
-    if (
-      earlier === null ? performance.now() > appearsUntil : !['starting', 'loading'].includes(earlier.state)
-    )
-      return;
+    const earlier = readModelProcess(status);
+    if (earlier === null ? performance.now() > appearsUntil : !isOnItsWay(earlier)) return;
     if (!isSaid) onDetail(`waiting for ${app} to be ready`);
     isSaid = true;
     await delay(pollMs, undefined, { signal: stop });
   }
 }
+
+const isOnItsWay = ({ state, nextStartAt }: ModelProcessStatus) =>
+  state === 'loading' || state === 'testing' || (state === 'starting' && nextStartAt === null);

@@ -49,10 +49,10 @@ export async function withDeathSignal(command: ModelCommand): Promise<ModelComma
 }
 
 /** What a small tool prints; empty when it fails. Throws when it hangs. */
-export function outputOf(program: string, args: string[]): Promise<string> {
+export function outputOf(program: string, args: string[], timeoutMs = toolTimeoutMs): Promise<string> {
   return new Promise((resolve, reject) => {
-    execFile(program, args, { timeout: toolTimeoutMs, killSignal: 'SIGKILL' }, (error, stdout) => {
-      if (error?.killed) reject(new Error(`${program} did not answer within ${toolTimeoutMs / 1000} s`));
+    execFile(program, args, { timeout: timeoutMs, killSignal: 'SIGKILL' }, (error, stdout) => {
+      if (error?.killed) reject(new Error(`${program} did not answer within ${timeoutMs / 1000} s`));
       else resolve(error ? '' : stdout);
     });
   });

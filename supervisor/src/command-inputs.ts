@@ -1,5 +1,6 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import type { Role } from '@er-gateway/shared/config/schema';
+import type { VllmVersion } from './vllm-version.ts';
 
 /** A program to run: absolute path or name, arguments, the whole environment. */
 export interface ModelCommand {
@@ -20,6 +21,8 @@ export interface ModelCommandInputs {
   /** The built-in engine's entry file. */
   enginePath: string;
   device: 'gpu' | 'cpu';
+  /** Of the installed vLLM; null when it is not known, or for the built-in engine. */
+  version: VllmVersion | null;
   /** CPU cores of this machine. */
   cores: number;
 }

@@ -32,7 +32,8 @@ const knownCauses = [
   /ValueError: .*larger than the available KV cache memory.*/,
   /OSError: \[Errno 98\].*/,
   /\S*HFValidationError.*/,
-  /error: unrecognized arguments.*/,
+  /error: (?:unrecognized arguments|argument --).*/,
+  /Hint: --\S+ is not a vllm serve option.*/,
 ];
 const anyException = /(?:[\w.]+\.)?\w*(?:Error|Exception)(?: \[\w+\])?: .+/;
 /** Errors that only say that there was another one above. */
@@ -53,6 +54,8 @@ export function explainingLine(lines: readonly string[]): string | null {
     const found = firstMatch(cause, newestFirst);
     if (found) return shorten(found);
   }
+  const refused = refusedSetting(lines.map(plain));
+  if (refused) return shorten(refused);
   const causes = newestFirst.filter(line => !followUp.test(line));
   const found =
     firstMatch(anyException, causes) ??
@@ -60,6 +63,16 @@ export function explainingLine(lines: readonly string[]): string | null {
     causes.find(line => anyComplaint.test(line)) ??
     null;
   return found === null ? null : shorten(found);
+}
+
+/** What pydantic says of a setting: in the lines after its headline, up to the one that ends in `[type=…`. */
+function refusedSetting(lines: readonly string[]): string | null {
+  const at = lines.findLastIndex(line => /\d+ validation errors? for \w+/.test(line));
+  if (at < 0) return null;
+  const rest = lines.slice(at + 1, at + 5).map(line => line.replace(/^\([^)]*\)\s*/, '').trim());
+  const end = rest.findIndex(line => line.includes('[type='));
+  const said = rest.slice(0, end < 0 ? 1 : end + 1).join(' ');
+  return said.replace(/\s*\[type=.*/, '') || null;
 }
 
 /** Without colours and trailing space. */

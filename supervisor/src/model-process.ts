@@ -1,48 +1,51 @@
-import { closeSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { ModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import { attempt } from './attempt.ts';
 import { awaitEarlierReplica } from './await-earlier-replica.ts';
 import { awaitReadiness } from './await-readiness.ts';
 import {
   backOffMs,
-  clearStartRecord,
   failedStartsAfter,
+  mostFailedStarts,
   readStartRecord,
+  type StartRecord,
   steadyAfterMs,
   writeStartRecord,
 } from './back-off.ts';
-import { type ChildExit, type ModelChild, startChild, withDeathSignal } from './child.ts';
+import type { ChildExit } from './child.ts';
 import { modelPort } from './command-inputs.ts';
-import { endReason } from './end-reason.ts';
+import { drain } from './drain.ts';
+import { endReason, isFinal } from './end-reason.ts';
+import { awaitGpuMemory } from './gpu.ts';
+import { watchHealth } from './health-watch.ts';
 import { removeLeftover } from './leftover.ts';
-import { ModelLogReader, openModelLog } from './model-log.ts';
+import { readModelFacts } from './model-facts.ts';
+import { ModelLog } from './model-log.ts';
 import { ensurePortIsFree } from './port-check.ts';
 import { type PreparedCommand, type PrepareOptions, prepareCommand } from './prepare-command.ts';
 import { type ProcessFiles, processFiles } from './process-files.ts';
-import { killGroup, recordGroup } from './process-group.ts';
-import { shownCommand } from './shown-command.ts';
+import { canaryProblem, type ModelServer } from './readiness.ts';
+import { RunningServer, removeGroupFiles } from './running-server.ts';
 import { StatusBoard } from './status-board.ts';
 
 /** Time from the first SIGTERM to SIGKILL. vLLM: its --shutdown-timeout of 20 s and 15 s more; below PM2's kill_timeout. */
 const graceMs = { builtin: 5_000, vllm: 35_000, external: 0 };
 /** vLLM loses a SIGTERM that comes while it loads, so then it gets one every second. A ready server gets one. */
 const terminateAgainMs = 1_000;
+/** How long loading takes by experience, until a start has shown it. */
+const usualLoadMs = { builtin: 4_000, vllm: { cpu: 45_000, gpu: 120_000 } };
 
-/** How the life of a model process ended. */
-export type ModelProcessEnd = { kind: 'stopped' } | { kind: 'failed'; reason: string };
+/** How the life of a model process ended; a final failure is not mended by another start. */
+export type ModelProcessEnd = { kind: 'stopped' } | { kind: 'failed'; reason: string; isFinal: boolean };
 
 /** What a model process needs: the part to play and where to log. */
 export interface ModelProcessOptions extends PrepareOptions {
   logger: Logger;
 }
 
-/** A model server that runs, and its log (null when its output is thrown away). */
-interface Running {
-  child: ModelChild;
-  log: ModelLogReader | null;
-}
+/** Why a model server must be ended that nobody asked to stop: it ended by itself, or it does not work. */
+type Failure = ChildExit | string;
 
 /**
  * One life of one model server, from removing what an earlier one left to the last process of its group. It never starts
@@ -54,6 +57,7 @@ export class ModelProcess {
   readonly #port: number;
   readonly #board: StatusBoard;
   readonly #logger: Logger;
+  readonly #log: ModelLog;
   readonly #stop = new AbortController();
   readonly #stopAsked: Promise<'stop'>;
   #life: Promise<ModelProcessEnd> | null = null;
@@ -67,18 +71,28 @@ export class ModelProcess {
     this.#stopAsked = new Promise(resolve => {
       this.#stop.signal.addEventListener('abort', () => resolve('stop'));
     });
-    const { failedStarts, lastError } = readStartRecord(this.#files.starts);
+    this.#log = new ModelLog({
+      file: this.#files.log,
+      maxBytes: config.logs.model_max_bytes,
+      keep: config.logs.model_files,
+      onProblem: problem => logger.warn(problem),
+    });
+    const { engine } = config.models[role];
+    const { failedStarts, lastError, loadMs } = readStartRecord(this.#files.starts);
     const first = {
       app: this.#files.app,
       role,
-      engine: config.models[role].engine,
-      detail: 'looking at what is there',
+      engine,
       lastError,
       supervisorPid: process.pid,
       pid: null,
       port: this.#port,
       gpu: null,
+      gpuMemoryShare: null,
       failedStarts,
+      startedAt: null,
+      nextStartAt: null,
+      usualLoadMs: loadMs ?? (engine === 'vllm' ? usualLoadMs.vllm.gpu : usualLoadMs.builtin),
       logFile: this.#files.log,
     };
     this.#board = new StatusBoard(this.#files.status, first, logger);
@@ -90,7 +104,7 @@ export class ModelProcess {
 
   /** Lives once. Throws ConfigError when no start can succeed before somebody changes something. */
   run(): Promise<ModelProcessEnd> {
-    this.#life ??= this.#live();
+    this.#life ??= this.#live().finally(() => this.#log.close());
     return this.#life;
   }
 
@@ -102,30 +116,34 @@ export class ModelProcess {
 
   async #live(): Promise<ModelProcessEnd> {
     let command: PreparedCommand;
+    this.#board.enter('starting', 'looking at what is there');
     try {
       await this.#removeLeftover();
       command = await this.#prepare();
       await this.#backOff();
       await this.#awaitEarlierReplica();
+      await this.#awaitGpuMemory(command);
     } catch (error) {
       if (this.#stop.signal.aborted) return this.#endStopped();
       const reason = (error as Error).message;
-      this.#board.enter('failed', reason, { lastError: reason });
+      this.#board.enter('failed', reason, { lastError: reason, failedStarts: 0 });
+      this.#keepRecord({ failedStarts: 0, lastError: reason });
       throw error;
     }
 
     const running = await this.#start(command);
-    const { child } = running;
+    const server = this.#serverOf(command);
     const end = new AbortController();
     try {
-      const ready = this.#becomeReady(running, end.signal);
-      const first = await Promise.race([child.exited, this.#stopAsked, ready]);
-      if (this.#stop.signal.aborted) return await this.#endOnRequest(child);
+      const ready = this.#becomeReady(server, end.signal);
+      const first = await Promise.race([running.exited, this.#stopAsked, ready]);
+      if (this.#stop.signal.aborted) return await this.#endOnRequest(running);
       if (first !== null) return await this.#endFailed(running, first);
 
       this.#enterReady(end.signal);
-      const last = await Promise.race([child.exited, this.#stopAsked]);
-      if (last === 'stop') return await this.#endOnRequest(child);
+      const broken = this.#watch(server, end.signal);
+      const last = await Promise.race([running.exited, this.#stopAsked, broken]);
+      if (last === 'stop' || last === null) return await this.#endOnRequest(running);
       return await this.#endFailed(running, last);
     } finally {
       end.abort();
@@ -142,21 +160,29 @@ export class ModelProcess {
     if (pgid !== null) {
       this.#logger.warn(`killed a model server that an earlier supervisor left (process group ${pgid})`);
     }
-    this.#removeGroupFiles();
+    removeGroupFiles({ files: this.#files, logger: this.#logger });
   }
 
   async #prepare(): Promise<PreparedCommand> {
     this.#board.describe('checking program, model and port');
     await ensurePortIsFree(this.#options.role, this.#port);
-    return prepareCommand(this.#options);
+    const command = await prepareCommand(this.#options);
+    const { gpu, gpuMemoryShare } = command;
+    const isSlow = this.#board.status.engine === 'vllm' && gpu === null;
+    const isKnown = readStartRecord(this.#files.starts).loadMs !== null;
+    const usual = isSlow && !isKnown ? { usualLoadMs: usualLoadMs.vllm.cpu } : {};
+    this.#board.describe(this.#board.status.detail, { gpu, gpuMemoryShare, ...usual });
+    return command;
   }
 
   async #backOff(): Promise<void> {
     this.#stop.signal.throwIfAborted();
     const waitMs = backOffMs(this.#board.status.failedStarts);
     if (waitMs === 0) return;
-    this.#board.enter('backing-off', `waiting ${waitMs / 1000} s before the next start`);
+    const detail = `waiting ${waitMs / 1000} s before the next start`;
+    this.#board.describe(detail, { nextStartAt: Date.now() + waitMs });
     await delay(waitMs, undefined, { signal: this.#stop.signal });
+    this.#board.describe('starting again', { nextStartAt: null });
   }
 
   async #awaitEarlierReplica(): Promise<void> {
@@ -171,111 +197,133 @@ export class ModelProcess {
     });
   }
 
-  async #start(prepared: PreparedCommand): Promise<Running> {
-    const command = await withDeathSignal(prepared);
-    const shown = shownCommand(command);
-    this.#logger.info(`running ${shown}`);
-    const target = openModelLog(this.#files.log, `--- ${new Date().toISOString()} running ${shown}`);
-    if (target.problem !== null) {
-      this.#logger.warn(`the model server's output is thrown away: ${target.problem}`);
-    }
-    const child = startChild(command, target.output);
-    if (target.output !== 'ignore') closeSync(target.output);
-    if (child.pid !== null) this.#writeGroupFiles(child.pid);
-    this.#board.enter('loading', 'starting the program', { pid: child.pid, gpu: prepared.gpu });
-    const log = target.problem === null ? new ModelLogReader(this.#files.log, target.startsAt) : null;
-    return { child, log };
+  async #awaitGpuMemory({ gpu, gpuMemoryShare }: PreparedCommand): Promise<void> {
+    if (gpu === null || gpuMemoryShare === null) return;
+    await awaitGpuMemory({
+      environment: this.#options.environment,
+      gpu,
+      share: gpuMemoryShare,
+      onDetail: detail => this.#board.describe(detail),
+      stop: this.#stop.signal,
+    });
   }
 
-  #becomeReady({ log }: Running, end: AbortSignal): Promise<string | null> {
+  async #start(command: PreparedCommand): Promise<RunningServer> {
+    const server = await RunningServer.start(command, {
+      files: this.#files,
+      log: this.#log,
+      logger: this.#logger,
+    });
+    this.#board.enter('loading', 'starting the program', { pid: server.pid, startedAt: Date.now() });
+    return server;
+  }
+
+  #serverOf({ args }: PreparedCommand): ModelServer {
     const { config, role } = this.#options;
-    const url = `http://127.0.0.1:${this.#port}`;
+    const { engine, served_name: servedName, path } = config.models[role];
+    const facts = engine === 'vllm' ? readModelFacts(path) : { dimensions: null, hasRealWeights: false };
+    const hasTemplate = args.includes('--chat-template');
+    return { role, engine, url: this.#url, servedName, hasTemplate, ...facts };
+  }
+
+  get #url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  #becomeReady(server: ModelServer, end: AbortSignal): Promise<string | null> {
     return awaitReadiness({
-      server: { role, url, servedName: config.models[role].served_name },
-      log,
+      server,
+      log: this.#log,
       onDetail: detail => this.#board.describe(detail),
+      onTesting: () => this.#board.enter('testing', 'testing its answers'),
       stop: AbortSignal.any([end, this.#stop.signal]),
     });
   }
 
   #enterReady(end: AbortSignal): void {
-    const seconds = ((Date.now() - this.#board.status.since) / 1000).toFixed(1);
-    this.#board.enter('ready', `answers on port ${this.#port}, after ${seconds} s`, { lastError: null });
+    const loadMs = Date.now() - (this.#board.status.startedAt ?? Date.now());
+    const detail = `answers on port ${this.#port}, after ${(loadMs / 1000).toFixed(1)} s`;
+    this.#board.enter('ready', detail, { lastError: null, usualLoadMs: loadMs });
+    this.#keepRecord({ loadMs });
     const timer = setTimeout(() => {
-      this.#attempt('the record of failed starts', () => clearStartRecord(this.#files.starts));
+      this.#keepRecord({ failedStarts: 0, lastError: null });
       this.#board.describe(this.#board.status.detail, { failedStarts: 0 });
     }, steadyAfterMs);
     end.addEventListener('abort', () => clearTimeout(timer));
   }
 
-  async #endOnRequest(child: ModelChild): Promise<ModelProcessEnd> {
-    const isLoading = this.#board.status.state === 'loading';
+  #watch(server: ModelServer, end: AbortSignal): Promise<string | null> {
+    return watchHealth({
+      url: server.url,
+      test: signal => canaryProblem(server, signal),
+      onDoubt: why => {
+        if (this.#board.status.state === 'ready') this.#board.enter('degraded', why);
+        else if (this.#board.status.state === 'degraded') this.#board.describe(why);
+      },
+      onWell: () => {
+        if (this.#board.status.state === 'degraded') this.#board.enter('ready', 'answers again');
+      },
+      stop: AbortSignal.any([end, this.#stop.signal]),
+    });
+  }
+
+  async #endOnRequest(running: RunningServer): Promise<ModelProcessEnd> {
+    const { engine, state } = this.#board.status;
+    if (state === 'ready' || state === 'degraded') await this.#drain(running);
     this.#board.enter('stopping', 'asked the model server to end');
-    const deadline = performance.now() + graceMs[this.#board.status.engine];
-    const gone = child.exited.then(() => true);
+    const deadline = performance.now() + graceMs[engine];
+    const gone = running.exited.then(() => true);
     while (performance.now() < deadline) {
-      child.terminate();
+      running.terminate();
       const restMs = deadline - performance.now();
-      const pauseMs = isLoading ? Math.min(terminateAgainMs, restMs) : restMs;
+      const pauseMs = state === 'loading' ? Math.min(terminateAgainMs, restMs) : restMs;
       if (await Promise.race([gone, delay(pauseMs, false, { ref: false })])) break;
     }
-    const survivors = await this.#killGroup(child);
+    const survivors = await running.killAll();
     if (survivors !== null) {
       this.#board.enter('failed', survivors, { lastError: survivors });
-      return { kind: 'failed', reason: survivors };
+      return { kind: 'failed', reason: survivors, isFinal: false };
     }
     return this.#endStopped();
   }
 
+  async #drain({ exited }: RunningServer): Promise<void> {
+    this.#board.enter('draining', 'finishing the calls under way');
+    const outcome = await Promise.race([drain(this.#options.config.run_dir, this.#url), exited]);
+    if (typeof outcome === 'string') this.#logger.info(`not drained: ${outcome}`);
+  }
+
   #endStopped(): ModelProcessEnd {
     // Somebody stopped it on purpose: the next start is a fresh one.
-    this.#attempt('the record of failed starts', () => clearStartRecord(this.#files.starts));
+    this.#board.enter('stopped', 'was asked to stop');
+    this.#keepRecord({ failedStarts: 0, lastError: null });
     this.#board.remove();
     return { kind: 'stopped' };
   }
 
-  async #endFailed({ child, log }: Running, cause: ChildExit | string): Promise<ModelProcessEnd> {
-    const { state, since } = this.#board.status;
-    const readyForMs = state === 'ready' ? Date.now() - since : 0;
-    const survivors = await this.#killGroup(child);
-    const ending = typeof cause === 'string' ? cause : endReason(cause, log?.explanation() ?? null);
+  async #endFailed(running: RunningServer, cause: Failure): Promise<ModelProcessEnd> {
+    const { state, since, startedAt } = this.#board.status;
+    const wasReady = state === 'ready' || state === 'degraded';
+    const readyForMs = wasReady ? Date.now() - (startedAt ?? since) - this.#board.status.usualLoadMs : 0;
+    this.#board.enter('stopping', 'ending what is left of the model server');
+    const survivors = await running.killAll();
+    const ending = typeof cause === 'string' ? cause : endReason(cause, this.#log.explanation());
     const reason = survivors === null ? ending : `${ending}; ${survivors}`;
     const failedStarts = failedStartsAfter(this.#board.status.failedStarts, readyForMs);
-    this.#attempt('the record of failed starts', () => {
-      writeStartRecord(this.#files.starts, { failedStarts, lastError: reason });
-    });
-    const pid = survivors === null ? null : child.pid;
-    this.#board.enter('failed', reason, { pid, lastError: reason, failedStarts });
-    return { kind: 'failed', reason };
-  }
-
-  /** Null when no process is left; else who is, and their record stays for the next life to try again. */
-  async #killGroup(child: ModelChild): Promise<string | null> {
-    const survivors = child.pid === null ? [] : await killGroup(child.pid);
-    if (survivors.length > 0) return `its processes ${survivors.join(', ')} cannot be killed`;
-    this.#removeGroupFiles();
-    return null;
-  }
-
-  #writeGroupFiles(pgid: number): void {
-    this.#attempt('the group file', () => recordGroup(this.#files.group, pgid));
-    this.#attempt('the pid file', () => {
-      mkdirSync(dirname(this.#files.pid), { recursive: true });
-      writeFileSync(this.#files.pid, `${pgid}\n`);
-    });
-  }
-
-  #removeGroupFiles(): void {
-    this.#attempt('the group file', () => rmSync(this.#files.group, { force: true }));
-    this.#attempt('the pid file', () => rmSync(this.#files.pid, { force: true }));
-  }
-
-  /** A full or read-only disk must not take a model down. */
-  #attempt(what: string, write: () => void): void {
-    try {
-      write();
-    } catch (error) {
-      this.#logger.warn(`${what} cannot be written: ${(error as Error).message}`);
+    const isOver = isFinal(cause) || failedStarts >= mostFailedStarts;
+    const facts = { pid: survivors === null ? null : running.pid, lastError: reason, startedAt: null };
+    if (isOver) {
+      const given = isFinal(cause) ? reason : `gave up after ${failedStarts} starts: ${reason}`;
+      this.#keepRecord({ failedStarts: 0, lastError: reason });
+      this.#board.enter('failed', given, { ...facts, failedStarts });
+    } else {
+      this.#keepRecord({ failedStarts, lastError: reason });
+      this.#board.enter('stopped', 'ended by itself; is started again', { ...facts, failedStarts });
     }
+    return { kind: 'failed', reason, isFinal: isOver };
+  }
+
+  #keepRecord(change: Partial<StartRecord>): void {
+    attempt(this.#logger, 'the record of starts', () => writeStartRecord(this.#files.starts, change));
   }
 }

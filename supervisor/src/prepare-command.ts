@@ -6,12 +6,15 @@ import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import type { ModelCommand } from './command-inputs.ts';
 import { listGpus } from './gpu.ts';
 import { modelCommand } from './model-command.ts';
-import { rerankerTemplate } from './vllm-command.ts';
+import { gpuMemoryShare, rerankerTemplate } from './vllm-command.ts';
+import { vllmVersionOf } from './vllm-version.ts';
 
 /** A command line that was checked against this machine. */
 export interface PreparedCommand extends ModelCommand {
   /** GPU index; null on the CPU. */
   gpu: number | null;
+  /** Share of that GPU's memory that it will ask for; null on the CPU. */
+  gpuMemoryShare: number | null;
 }
 
 /** What prepareCommand() starts from. */
@@ -43,16 +46,18 @@ export async function prepareCommand(options: PrepareOptions): Promise<PreparedC
   const cores = availableParallelism();
   if (model.engine === 'builtin') {
     if (!existsSync(enginePath)) throw new ConfigError([`${enginePath} is missing: run npm run build`]);
-    const inputs = { ...options, program: process.execPath, device: 'cpu' as const, cores };
-    return { ...modelCommand(inputs), gpu: null };
+    const inputs = { ...options, program: process.execPath, device: 'cpu' as const, cores, version: null };
+    return { ...modelCommand(inputs), gpu: null, gpuMemoryShare: null };
   }
   const program = findProgram(config.vllm.command, environment);
   const problems = missingParts(config, role, program);
   if (program === null || problems.length > 0) throw new ConfigError(problems);
   const device = await chooseDevice(config, role, environment);
+  const isOnGpu = device === 'gpu';
   return {
-    ...modelCommand({ ...options, program, device, cores }),
-    gpu: device === 'gpu' ? model.gpu : null,
+    ...modelCommand({ ...options, program, device, cores, version: vllmVersionOf(program) }),
+    gpu: isOnGpu ? model.gpu : null,
+    gpuMemoryShare: isOnGpu ? gpuMemoryShare(model) : null,
   };
 }
 

@@ -12,6 +12,8 @@ export interface ProcessFiles {
   status: string;
   group: string;
   starts: string;
+  /** Name of the pipe for its output, for a moment. */
+  output: string;
 }
 
 /** Names of the files of one replica. */
@@ -24,5 +26,6 @@ export function processFiles(config: EffectiveConfig, role: Role, replica: numbe
     status: runPaths.modelStatus(config.run_dir, app),
     group: runPaths.modelGroup(config.run_dir, app),
     starts: runPaths.modelStarts(config.run_dir, app),
+    output: runPaths.modelOutput(config.run_dir, app),
   };
 }

@@ -1,18 +1,34 @@
+import type { Engine } from '@er-gateway/shared/config/effective-config';
 import type { Role } from '@er-gateway/shared/config/schema';
+import { rerankerPrompt } from './reranker-prompt.ts';
 
 /** A health check of a server on this machine that loads a model may be slow, but not this slow. */
 const healthTimeoutMs = 5_000;
 /** The first inference may compile kernels. */
 const inferenceTimeoutMs = 120_000;
-/** float32 after vLLM's own normalisation. */
+/** float32 after vLLM's own normalisation; bfloat16 models are off by less than a thousandth. */
 const normTolerance = 0.01;
+/** How alike the vectors of one text sent twice must be: what else is in a batch changes the last bits. */
+const leastCosine = 0.999;
+/** How far two ways to one score may differ, for the same reason. */
+const scoreTolerance = 0.02;
+/** What trained weights say of a document that answers the query, and of one that has nothing to do with it. */
+const leastRelevant = 0.5;
+const mostIrrelevant = 0.05;
 
 /** One model server and how to ask it. */
 export interface ModelServer {
   role: Role;
+  engine: Engine;
   /** Without a trailing slash. */
   url: string;
   servedName: string;
+  /** Length of its vectors by the model's own config.json; null when that is not known. */
+  dimensions: number | null;
+  /** Whether its weights are trained, so that scores mean something. */
+  hasRealWeights: boolean;
+  /** Whether it was started with the reranker's template, which it then applies to texts. */
+  hasTemplate: boolean;
 }
 
 /** Whether the server says that it serves. vLLM listens only once its model is loaded; 503 means a dead engine. */
@@ -28,59 +44,186 @@ export async function isHealthy({ url }: ModelServer, stop: AbortSignal): Promis
 }
 
 /**
- * What is wrong with a real answer of the model; null when nothing is. /health runs no model, so only this proves that
- * it can answer. The place for deeper self-tests (known texts, known scores) is here.
+ * What is wrong with real answers of the model; null when nothing is. /health runs no model, so only this proves that it
+ * can answer, and answers what it should.
  */
-export async function inferenceProblem(server: ModelServer, stop: AbortSignal): Promise<string | null> {
-  const { path, body, problemOf } = probes[server.role];
+export async function selfTestProblem(server: ModelServer, stop: AbortSignal): Promise<string | null> {
   try {
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(inferenceTimeoutMs)]);
+    const problem =
+      server.role === 'embedding' ? await testVectors(server, stop) : await testScores(server, stop);
+    // The size of a batch decides which kernels run: the first real one should find them compiled. Ours compiles none.
+    if (problem === null && server.engine === 'vllm')
+      await ask(server, stop, probeOf(server.role, warmUpTexts));
+    return problem;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** What is wrong with one small answer of a server that was ready; null when nothing is. Full (503, 429) is not wrong. */
+export async function canaryProblem(server: ModelServer, signal: AbortSignal): Promise<string | null> {
+  try {
+    const answer = await ask(server, signal, probeOf(server.role, [texts.relevant]));
+    return server.role === 'embedding'
+      ? vectorsProblem(vectorsIn(answer), 1, server.dimensions)
+      : scoresProblem(scoresIn(answer), 1);
+  } catch (error) {
+    return error instanceof AnswerError && error.isFull ? null : (error as Error).message;
+  }
+}
+
+/** How much work the server has finished, by its own counters (any change is progress); null when it does not say. */
+export async function readProgress(url: string, timeoutMs: number): Promise<string | null> {
+  try {
+    const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(timeoutMs) });
+    const lines = (await response.text()).split('\n');
+    const counters = /^vllm:(request_success_total|prompt_tokens_total|iteration_tokens_total_count)\b/;
+    const found = lines.filter(line => counters.test(line));
+    return found.length === 0 ? null : found.join('\n');
+  } catch {
+    return null;
+  }
+}
+
+const texts = {
+  query: 'What is the capital of France?',
+  relevant: 'The capital of France is Paris.',
+  irrelevant: 'Bananas are yellow fruits.',
+};
+const warmUpTexts = Array.from({ length: 16 }, (_, index) => `${texts.irrelevant} `.repeat(1 + 4 * index));
+
+interface Question {
+  path: string;
+  body: object;
+}
+
+const probeOf = (role: Role, inputs: readonly string[]): Question =>
+  role === 'embedding'
+    ? { path: '/v1/embeddings', body: { input: inputs, encoding_format: 'float' } }
+    : // In this form every version of vLLM takes it.
+      { path: '/rerank', body: { query: texts.query, documents: inputs } };
+
+async function testVectors(server: ModelServer, stop: AbortSignal): Promise<string | null> {
+  const inputs = [texts.relevant, texts.irrelevant, texts.relevant];
+  const vectors = vectorsIn(await ask(server, stop, probeOf('embedding', inputs)));
+  const problem = vectorsProblem(vectors, inputs.length, server.dimensions);
+  if (problem !== null) return problem;
+  const [first, second, again] = vectors as [number[], number[], number[]];
+  if (first.every((value, index) => value === second[index])) return 'different texts get the same vector';
+  if (cosine(first, again) < leastCosine) return 'the same text gets two different vectors';
+  return null;
+}
+
+async function testScores(server: ModelServer, stop: AbortSignal): Promise<string | null> {
+  const documents = [texts.relevant, texts.irrelevant];
+  const answer = await ask(server, stop, probeOf('reranker', documents));
+  const scores = scoresIn(answer);
+  const problem = scoresProblem(scores, documents.length);
+  if (problem !== null) return problem;
+  if (scores[0] === scores[1]) return `every document gets the score ${scores[0]}: the head is not loaded`;
+  const [relevant = Number.NaN, irrelevant = Number.NaN] = scores;
+  if (server.hasRealWeights && !(relevant >= leastRelevant && irrelevant <= mostIrrelevant)) {
+    return `a document that answers the query scores ${relevant.toFixed(3)}, one that does not ${irrelevant.toFixed(3)}: its template or its head is wrong`;
+  }
+  return server.engine === 'vllm' && server.hasTemplate ? testTemplate(server, stop, scores, answer) : null;
+}
+
+/** Whether the server's own prompt is Qwen's: the same pairs, written out by us, must score the same. */
+async function testTemplate(
+  server: ModelServer,
+  stop: AbortSignal,
+  scores: readonly number[],
+  answer: unknown,
+): Promise<string | null> {
+  const input = [texts.relevant, texts.irrelevant].map(document => rerankerPrompt(texts.query, document));
+  const written = await ask(server, stop, { path: '/classify', body: { input } });
+  const expected = (written as { data?: { probs?: number[] }[] }).data?.map(({ probs }) => probs?.[0]) ?? [];
+  const isOther = (score: number, index: number) =>
+    !(Math.abs(score - (expected[index] ?? Number.NaN)) <= scoreTolerance);
+  if (scores.some(isOther) || tokensIn(answer) !== tokensIn(written)) {
+    return `its template is not Qwen's: pairs score ${scores.join(' and ')} with ${tokensIn(answer)} tokens, the right prompt ${expected.join(' and ')} with ${tokensIn(written)}`;
+  }
+  return null;
+}
+
+/** What is wrong with vectors that should be finite, of length 1 and of this size; null when nothing is. */
+export function vectorsProblem(
+  vectors: readonly (readonly unknown[])[],
+  count: number,
+  dimensions: number | null,
+): string | null {
+  if (vectors.length !== count) return `${vectors.length} embeddings for ${count} texts`;
+  const size = dimensions ?? vectors[0]?.length ?? 0;
+  for (const vector of vectors) {
+    if (!Array.isArray(vector) || vector.length === 0) return 'an embedding is no list of numbers';
+    if (vector.length !== size) return `an embedding has ${vector.length} numbers instead of ${size}`;
+    if (!vector.every(value => Number.isFinite(value)))
+      return 'an embedding holds values that are no numbers';
+    const norm = Math.hypot(...(vector as number[]));
+    if (Math.abs(norm - 1) > normTolerance) return `an embedding has length ${norm.toFixed(3)} instead of 1`;
+  }
+  return null;
+}
+
+/** What is wrong with scores that should be probabilities; null when nothing is. */
+export function scoresProblem(scores: readonly unknown[], count: number): string | null {
+  if (scores.length !== count) return `${scores.length} scores for ${count} documents`;
+  for (const score of scores) {
+    if (typeof score !== 'number' || !Number.isFinite(score)) return 'a score is no number';
+    if (score < 0 || score > 1) return `the score ${score} is not between 0 and 1`;
+  }
+  return null;
+}
+
+/** The vectors of an answer of /v1/embeddings, in the order of the texts. */
+function vectorsIn(answer: unknown): unknown[][] {
+  const { data } = (answer ?? {}) as { data?: { index?: number; embedding?: unknown[] }[] };
+  if (!Array.isArray(data)) return [];
+  return [...data].sort((a, b) => (a.index ?? 0) - (b.index ?? 0)).map(item => item.embedding as unknown[]);
+}
+
+/** The scores of an answer of /rerank, in the order of the documents. */
+function scoresIn(answer: unknown): number[] {
+  const { results } = (answer ?? {}) as { results?: { index?: number; relevance_score?: number }[] };
+  if (!Array.isArray(results)) return [];
+  return [...results]
+    .sort((a, b) => (a.index ?? 0) - (b.index ?? 0))
+    .map(item => item.relevance_score as number);
+}
+
+const tokensIn = (answer: unknown) => {
+  const { usage } = (answer ?? {}) as { usage?: { prompt_tokens?: number; total_tokens?: number } };
+  return usage?.prompt_tokens ?? usage?.total_tokens;
+};
+
+const cosine = (a: readonly number[], b: readonly number[]) =>
+  a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
+
+/** An answer that is no 200. */
+class AnswerError extends Error {
+  readonly isFull: boolean;
+
+  constructor(path: string, status: number, body: string) {
+    super(`${path} answered ${status}: ${body.slice(0, 200)}`);
+    this.isFull = status === 503 || status === 429;
+  }
+}
+
+async function ask(server: ModelServer, stop: AbortSignal, { path, body }: Question): Promise<unknown> {
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(inferenceTimeoutMs)]);
+  let text: string;
+  try {
     const response = await fetch(server.url + path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ model: server.servedName, ...body }),
       signal,
     });
-    const text = await response.text();
-    if (!response.ok) return `${path} answered ${response.status}: ${text.slice(0, 200)}`;
-    return problemOf(JSON.parse(text));
+    text = await response.text();
+    if (!response.ok) throw new AnswerError(path, response.status, text);
   } catch (error) {
-    return `${path} failed: ${(error as Error).message}`;
+    if (error instanceof AnswerError) throw error;
+    throw new Error(`${path} failed: ${(error as Error).message}`, { cause: error });
   }
-}
-
-const probes = {
-  embedding: {
-    path: '/v1/embeddings',
-    body: { input: ['Is this server ready?'], encoding_format: 'float' },
-    problemOf: embeddingProblem,
-  },
-  // In this form every version of vLLM takes it.
-  reranker: {
-    path: '/rerank',
-    body: { query: 'Is this server ready?', documents: ['It answers.'] },
-    problemOf: scoreProblem,
-  },
-} as const;
-
-/** What is wrong with an answer to one text of /v1/embeddings; null when nothing is. */
-export function embeddingProblem(answer: unknown): string | null {
-  const items = (answer as { data?: { embedding?: unknown }[] } | null)?.data;
-  if (!Array.isArray(items) || items.length !== 1) return 'not one embedding for one text';
-  const vector: unknown = items[0]?.embedding;
-  if (!Array.isArray(vector) || vector.length === 0) return 'the embedding is no list of numbers';
-  if (!vector.every(value => Number.isFinite(value))) return 'the embedding holds values that are no numbers';
-  const norm = Math.hypot(...(vector as number[]));
-  if (Math.abs(norm - 1) > normTolerance) return `the embedding has length ${norm.toFixed(3)} instead of 1`;
-  return null;
-}
-
-/** What is wrong with an answer for one document of /rerank; null when nothing is. */
-export function scoreProblem(answer: unknown): string | null {
-  const results = (answer as { results?: { relevance_score?: unknown }[] } | null)?.results;
-  if (!Array.isArray(results) || results.length !== 1) return 'not one score for one document';
-  const score: unknown = results[0]?.relevance_score;
-  if (typeof score !== 'number' || !Number.isFinite(score)) return 'the score is no number';
-  if (score < 0 || score > 1) return `the score ${score} is not between 0 and 1`;
-  return null;
+  return JSON.parse(text);
 }

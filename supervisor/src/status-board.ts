@@ -3,13 +3,25 @@ import type { Logger } from '@er-gateway/shared/logger';
 import {
   type ModelProcessState,
   type ModelProcessStatus,
-  readModelProcessStatus,
+  readStatusFile,
   writeModelProcessStatus,
 } from '@er-gateway/shared/model-process-status';
 import { canEnter } from './states.ts';
 
 /** What a change of state may change besides. */
-type Facts = Partial<Pick<ModelProcessStatus, 'pid' | 'gpu' | 'lastError' | 'failedStarts'>>;
+type Facts = Partial<
+  Pick<
+    ModelProcessStatus,
+    | 'pid'
+    | 'gpu'
+    | 'gpuMemoryShare'
+    | 'lastError'
+    | 'failedStarts'
+    | 'startedAt'
+    | 'nextStartAt'
+    | 'usualLoadMs'
+  >
+>;
 
 /** The one owner of a model process's state: every step is checked against the table and published at once. */
 export class StatusBoard {
@@ -18,11 +30,10 @@ export class StatusBoard {
   #status: ModelProcessStatus;
   #isFileBroken = false;
 
-  constructor(file: string, first: Omit<ModelProcessStatus, 'state' | 'since'>, logger: Logger) {
+  constructor(file: string, first: Omit<ModelProcessStatus, 'state' | 'since' | 'detail'>, logger: Logger) {
     this.#file = file;
     this.#logger = logger;
-    this.#status = { ...first, state: 'starting', since: Date.now() };
-    this.#publish();
+    this.#status = { ...first, state: 'stopped', detail: '', since: Date.now() };
   }
 
   get status(): Readonly<ModelProcessStatus> {
@@ -40,13 +51,14 @@ export class StatusBoard {
 
   /** Says more about the present state. */
   describe(detail: string, facts: Facts = {}): void {
+    if (detail === this.#status.detail && Object.keys(facts).length === 0) return;
     this.#status = { ...this.#status, ...facts, detail };
     this.#publish();
   }
 
   /** Takes the file away: no model process is there any more. Leaves one that another supervisor wrote. */
   remove(): void {
-    if (readModelProcessStatus(this.#file)?.supervisorPid !== process.pid) return;
+    if (readStatusFile(this.#file)?.supervisorPid !== process.pid) return;
     rmSync(this.#file, { force: true });
   }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Role, roles } from '@er-gateway/shared/config/schema';
 import { type ModelCommandInputs, modelPort } from './command-inputs.ts';
+import { argumentsFor } from './vllm-version.ts';
 
 /** Our reranker prompt, below the project's root. vLLM applies none by itself, and then ranks at random. */
 export function rerankerTemplate(root: string): string {
@@ -14,60 +15,80 @@ const kvBytesPerToken = 28 * 8 * 128 * 2 * 2;
 /** vLLM's CPU attention wants blocks of a multiple of this; its default there is 128. */
 const cpuBlockMultiple = 32;
 
-/** Arguments of `vllm serve`, `extra_args` last so that they win. */
-export function vllmArguments({ config, role, replica, device }: ModelCommandInputs): string[] {
+/** Arguments of `vllm serve` for the installed release, `extra_args` last so that they win. Throws ConfigError. */
+export function vllmArguments({ config, role, replica, device, version }: ModelCommandInputs): string[] {
   const model = config.models[role];
-  return [
-    'serve',
-    model.path,
-    ...['--served-model-name', model.served_name],
-    ...['--host', '127.0.0.1', '--port', String(modelPort(config, role, replica))],
-    ...['--dtype', 'bfloat16', '--max-model-len', String(model.max_model_len)],
+  const own: string[][] = [
+    ['--served-model-name', model.served_name],
+    ['--host', '127.0.0.1'],
+    ['--port', String(modelPort(config, role, replica))],
+    ['--dtype', model.dtype],
+    ['--max-model-len', String(model.max_model_len)],
     ...roleArguments(role, config.root),
     ...(device === 'gpu' ? gpuArguments(role, model) : cpuArguments(model)),
-    ...['--disable-access-log-for-endpoints', '/health,/metrics,/load'],
-    ...['--shutdown-timeout', String(shutdownSeconds[device])],
-    ...model.extra_args,
+    ['--disable-access-log-for-endpoints', '/health,/metrics,/load'],
+    ['--shutdown-timeout', String(shutdownSeconds[device])],
   ];
+  return ['serve', model.path, ...argumentsFor(version, own), ...model.extra_args];
 }
 
-function roleArguments(role: Role, root: string): string[] {
+function roleArguments(role: Role, root: string): string[][] {
   if (role === 'embedding') {
     // Without is_matryoshka vLLM refuses `dimensions`.
-    const overrides = { is_matryoshka: true };
-    return ['--runner', 'pooling', '--convert', 'embed', '--hf-overrides', JSON.stringify(overrides)];
+    const overrides = ['--hf-overrides', JSON.stringify({ is_matryoshka: true })];
+    return [['--runner', 'pooling'], ['--convert', 'embed'], overrides];
   }
   const overrides = {
     architectures: ['Qwen3ForSequenceClassification'],
     classifier_from_token: ['no', 'yes'],
     is_original_qwen3_reranker: true,
   };
-  const template = ['--chat-template', rerankerTemplate(root)];
-  return ['--runner', 'pooling', '--hf-overrides', JSON.stringify(overrides), ...template];
-}
-
-type ModelShape = Pick<
-  ModelCommandInputs['config']['models']['embedding'],
-  'block_size' | 'gpu_memory_utilization' | 'replicas'
->;
-
-function gpuArguments(role: Role, model: ModelShape): string[] {
-  const share = sharePerReplica(model.gpu_memory_utilization, model.replicas);
-  // Starting points for many short texts a step.
-  const batching = ['--max-num-batched-tokens', '32768', '--max-num-seqs', '512'];
   return [
-    ...['--gpu-memory-utilization', String(share), '--block-size', String(model.block_size)],
-    ...(role === 'embedding' ? batching : []),
+    ['--runner', 'pooling'],
+    ['--hf-overrides', JSON.stringify(overrides)],
+    ['--chat-template', rerankerTemplate(root)],
   ];
 }
 
-function cpuArguments(model: ModelShape): string[] {
-  const fits = model.block_size % cpuBlockMultiple === 0;
-  return ['--enforce-eager', ...(fits ? ['--block-size', String(model.block_size)] : [])];
+type ModelShape = ModelCommandInputs['config']['models']['embedding'];
+
+function gpuArguments(role: Role, model: ModelShape): string[][] {
+  const share = gpuMemoryShare(model);
+  const { kv_cache_memory_bytes: cacheBytes } = model;
+  return [
+    ['--gpu-memory-utilization', String(share)],
+    ...(cacheBytes === null ? [] : [['--kv-cache-memory-bytes', String(cacheBytes)]]),
+    ['--block-size', String(model.block_size)],
+    ...batching(model, role === 'embedding' ? manyShortTexts : { tokens: null, sequences: null }),
+  ];
 }
 
-/** An even share of the GPU's memory, rounded down so that the replicas together stay within the whole. */
-function sharePerReplica(share: number, replicas: number): number {
+function cpuArguments(model: ModelShape): string[][] {
+  const fits = model.block_size % cpuBlockMultiple === 0;
+  return [
+    ['--enforce-eager'],
+    ...(fits ? [['--block-size', String(model.block_size)]] : []),
+    ...batching(model, { tokens: null, sequences: null }),
+  ];
+}
+
+/** Starting points for many short texts a step. */
+const manyShortTexts = { tokens: 32768, sequences: 512 };
+
+function batching(
+  model: ModelShape,
+  fallback: { tokens: number | null; sequences: number | null },
+): string[][] {
+  const tokens = model.max_num_batched_tokens ?? fallback.tokens;
+  const sequences = model.max_num_seqs ?? fallback.sequences;
+  return [
+    ...(tokens === null ? [] : [['--max-num-batched-tokens', String(tokens)]]),
+    ...(sequences === null ? [] : [['--max-num-seqs', String(sequences)]]),
+  ];
+}
+
+/** One replica's even share of the GPU's memory, rounded down so that they all together stay within the whole. */
+export function gpuMemoryShare({ gpu_memory_utilization: share, replicas }: ModelShape): number {
   return replicas === 1 ? share : Math.floor((share / replicas) * 1e4) / 1e4;
 }
 

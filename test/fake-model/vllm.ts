@@ -80,8 +80,10 @@ await runVllm(process.argv.slice(2));
 async function runVllm(argv: string[]): Promise<void> {
   const [command, ...rest] = argv;
   if (command === '--version') return console.log('0.32.0');
-  if (command !== 'serve' || rest.includes('--help')) {
-    return console.log('usage: vllm [-h] [-v] {serve,…}\n(a fake for tests: test/fake-model/vllm.ts)');
+  if (command !== 'serve' || rest.some(argument => argument.startsWith('--help'))) {
+    console.log('usage: vllm [-h] [-v] {serve,…}\n(a fake for tests: test/fake-model/vllm.ts)');
+    for (const flag of [...valueFlags, ...switches]) console.log(`  --${flag}`);
+    return;
   }
   const options = readArguments(rest);
   failAsOrdered();
@@ -161,7 +163,12 @@ function parseOrExit(args: string[]) {
       ]),
     });
   } catch (error) {
-    return exit(2, `usage: vllm serve [model_tag] [options]\nvllm serve: error: ${(error as Error).message}`);
+    // argparse's words for what it does not know.
+    const flag = /'(--[^']+)'/.exec((error as Error).message)?.[1];
+    return exit(
+      2,
+      `usage: vllm serve [model_tag] [options]\nvllm serve: error: unrecognized arguments: ${flag ?? (error as Error).message}`,
+    );
   }
 }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
-import { FrameReader, writeFrame } from '@er-gateway/shared/frames/codec';
+import { FrameReader, FrameWriter } from '@er-gateway/shared/frames/codec';
 import { FrameClient } from '@er-gateway/shared/frames/frame-client';
 import { answers, type FrameMethod, FrameServer } from '@er-gateway/shared/frames/frame-server';
 import { waitFor } from '../kit/wait-for.ts';
@@ -74,17 +74,22 @@ function hanging() {
 
 const echo: FrameMethod = params => Promise.resolve(params);
 
-/** The bytes that writeFrame puts on the wire for these messages. */
-function bytesOf(messages: unknown[]): Buffer {
+/** What a FrameWriter puts on the wire for these messages, sent in one turn of the event loop. */
+async function writesOf(messages: unknown[]): Promise<Buffer[]> {
   const chunks: Buffer[] = [];
   const socket = {
+    destroyed: false,
     cork: () => {},
     uncork: () => {},
     write: (chunk: Buffer) => chunks.push(Buffer.from(chunk)),
   };
-  for (const message of messages) writeFrame(socket as unknown as Socket, message);
-  return Buffer.concat(chunks);
+  const writer = new FrameWriter(socket as unknown as Socket);
+  for (const message of messages) writer.write(message);
+  await nextTurn();
+  return chunks;
 }
+
+const bytesOf = async (messages: unknown[]) => Buffer.concat(await writesOf(messages));
 
 describe('the codec', () => {
   const messages = [
@@ -94,22 +99,30 @@ describe('the codec', () => {
     ['push', 'models', []],
   ];
 
-  test('reads frames that arrive byte by byte', () => {
+  test('reads frames that arrive byte by byte', async () => {
     const reader = new FrameReader();
     const read: unknown[] = [];
-    for (const byte of bytesOf(messages)) read.push(...reader.feed(Buffer.from([byte])));
+    for (const byte of await bytesOf(messages)) read.push(...reader.feed(Buffer.from([byte])));
     assert.deepEqual(read, messages);
   });
 
-  test('reads many frames out of one chunk, and the rest of the last one out of the next', () => {
-    const bytes = bytesOf(messages);
+  test('reads many frames out of one chunk, and the rest of the last one out of the next', async () => {
+    const bytes = await bytesOf(messages);
     const reader = new FrameReader();
     assert.deepEqual(reader.feed(bytes.subarray(0, bytes.length - 1)), messages.slice(0, 3));
     assert.deepEqual(reader.feed(bytes.subarray(bytes.length - 1)), messages.slice(3));
   });
 
-  test('reads the same messages wherever the bytes are cut', () => {
-    const bytes = bytesOf(messages);
+  test('writes the frames of one turn at once', async () => {
+    assert.equal((await writesOf(messages)).length, 1);
+    const large = ['push', 'vectors', Buffer.alloc(1_100_000, 7)];
+    const writes = await writesOf([messages[0], large]);
+    const reader = new FrameReader();
+    assert.deepEqual(reader.feed(Buffer.concat(writes)), [messages[0], large]);
+  });
+
+  test('reads the same messages wherever the bytes are cut', async () => {
+    const bytes = await bytesOf(messages);
     for (let cut = 0; cut <= bytes.length; cut++) {
       const reader = new FrameReader();
       const read = [...reader.feed(bytes.subarray(0, cut)), ...reader.feed(bytes.subarray(cut))];
@@ -248,7 +261,8 @@ describe('a caller that loses interest', () => {
     const { calls, method } = hanging();
     await serve({ hang: method });
     const socket = connect(path);
-    for (let id = 1; id <= 3; id++) writeFrame(socket, ['call', id, 'hang', null]);
+    const writer = new FrameWriter(socket);
+    for (let id = 1; id <= 3; id++) writer.write(['call', id, 'hang', null]);
     await waitFor('the calls', () => calls.begun === 3);
     socket.destroy();
     await waitFor('the aborts', () => calls.aborted === 3);

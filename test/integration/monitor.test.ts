@@ -149,7 +149,11 @@ test('/admin/status shows apps, models, GPUs and the host', async () => {
     pid: null,
     port: 8001,
     gpu: null,
+    gpuMemoryShare: null,
     failedStarts: 0,
+    startedAt: null,
+    nextStartAt: null,
+    usualLoadMs: 1000,
     logFile: 'reranker_model.log',
   });
   await host.startMonitor({

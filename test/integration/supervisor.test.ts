@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { waitFor } from '../kit/wait-for.ts';
 import { membersOf, Supervised } from './fixtures/supervised.ts';
 
@@ -45,7 +47,7 @@ describe('a supervisor with a model server that works', () => {
       assert.equal(await supervisor.stop(), 0);
       assert.deepEqual(membersOf(pgid), []);
       assert.equal(place.hasPidFile(), false);
-      assert.deepEqual(place.runFiles(), []);
+      assert.deepEqual(place.runFiles(), [`${role}.starts.json`], 'how long it took to load is kept');
     });
   }
 
@@ -105,12 +107,16 @@ describe('a supervisor whose model server ends by itself', () => {
     assert.deepEqual(membersOf(pgid), []);
     assert.equal(place.hasPidFile(), false);
     const failed = place.status();
-    assert.equal(failed?.state, 'failed');
+    assert.equal(failed?.state, 'stopped');
     assert.equal(failed?.failedStarts, 1);
     assert.match(failed?.lastError ?? '', /ended by itself with exit code 0/);
 
     const second = place.start();
-    const waiting = await place.until(second, 'backing-off');
+    const waiting = await waitFor('the back-off', () => {
+      const status = place.status();
+      return status?.nextStartAt && status.supervisorPid === second.pid ? status : null;
+    });
+    assert.equal(waiting.state, 'starting');
     assert.equal(waiting.detail, 'waiting 1 s before the next start');
     assert.match(waiting.lastError ?? '', /exit code 0/);
     await place.untilReady(second);
@@ -126,9 +132,13 @@ describe('a supervisor whose model server ends by itself', () => {
     assert.equal(place.status()?.failedStarts, 2);
 
     const third = place.start('fail');
-    await place.until(third, 'backing-off');
+    await waitFor('the back-off', () => place.status()?.nextStartAt);
     assert.equal(await third.stop(), 0);
-    assert.deepEqual(place.runFiles(), [], 'a stop on purpose forgets the failures');
+    assert.equal(place.status(), null);
+    const fourth = place.start();
+    await place.untilReady(fourth);
+    assert.equal(place.status()?.failedStarts, 0, 'a stop on purpose forgets the failures');
+    assert.equal(await fourth.stop(), 0);
   });
 
   it('exits with 1 when the server was killed with -9', async t => {
@@ -144,11 +154,89 @@ describe('a supervisor whose model server ends by itself', () => {
   it('exits with 1 when the server is up but answers nonsense', async t => {
     const place = await Supervised.create(t);
     const supervisor = place.start('bad-vector,grandchild');
-    const { pid } = await place.until(supervisor, 'loading');
+    const { pid } = await place.until(supervisor, 'testing');
     assert.ok(pid);
     assert.equal(await supervisor.exited, 1);
-    assert.match(place.status()?.lastError ?? '', /does not work: the embedding has length 5/);
+    assert.match(place.status()?.lastError ?? '', /does not work: an embedding has length 5/);
     assert.deepEqual(membersOf(pid), []);
+  });
+});
+
+describe('a supervisor whose model server never starts', () => {
+  it('gives up after five starts in a row: state failed, the reason in one line, exit code 78', async t => {
+    const place = await Supervised.create(t);
+    assert.equal(await place.start('fail').exited, 1);
+    writeFileSync(join(place.runDir, 'embedding.starts.json'), JSON.stringify({ failedStarts: 4 }));
+    assert.equal(await place.start('fail').exited, 78);
+    const status = place.status();
+    assert.equal(status?.state, 'failed');
+    assert.match(
+      status?.detail ?? '',
+      /^gave up after 5 starts: the model server ended .* 1: ValueError: Free memory on device cuda:0.*$/,
+    );
+    const again = place.start();
+    await place.untilReady(again);
+    assert.equal(await again.stop(), 0);
+  });
+});
+
+describe('a supervisor whose model server hangs', { concurrency: true }, () => {
+  for (const [load, isIdle] of [
+    ['idle', true],
+    ['under load', false],
+  ] as const) {
+    it(`finds it within 30 s when it is ${load}, and ends it, though /health is 200`, async t => {
+      const place = await Supervised.create(t, { engine: 'vllm', vllmCommand: fakeVllm });
+      const supervisor = place.start();
+      const pgid = await place.untilReady(supervisor);
+      const model = `http://127.0.0.1:${place.port}`;
+      await fetch(`${model}/__fault`, { method: 'POST', body: JSON.stringify({ mode: 'hang' }) });
+      const begin = performance.now();
+      const calls = isIdle ? [] : Array.from({ length: 8 }, () => embed(model).catch(() => {}));
+      assert.equal((await fetch(`${model}/health`)).status, 200);
+      await waitFor('doubt', () => place.status()?.state === 'degraded', { timeoutMs: 30_000 });
+      assert.equal(await supervisor.exited, 1);
+      assert.ok(performance.now() - begin < 30_000, `${performance.now() - begin} ms`);
+      assert.match(place.status()?.lastError ?? '', /^it hangs: no answer and no work done for 20 s/);
+      assert.deepEqual(membersOf(pgid), []);
+      await Promise.all(calls);
+    });
+  }
+
+  const embed = (url: string) =>
+    fetch(`${url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ input: 'a' }) });
+
+  it('finds a stopped one (kill -STOP) too', async t => {
+    const place = await Supervised.create(t);
+    const supervisor = place.start();
+    const pgid = await place.untilReady(supervisor);
+    process.kill(pgid, 'SIGSTOP');
+    const begin = performance.now();
+    assert.equal(await supervisor.exited, 1);
+    assert.ok(performance.now() - begin < 30_000, `${performance.now() - begin} ms`);
+    assert.match(place.status()?.lastError ?? '', /^it hangs/);
+    assert.deepEqual(membersOf(pgid), []);
+  });
+});
+
+describe("a model server's log", () => {
+  it('is put away and compressed while it is written, and loses nothing', async t => {
+    const place = await Supervised.create(t, {
+      environment: { ER_LOGS_MODEL_MAX_BYTES: '20000', ER_LOGS_MODEL_FILES: '100' },
+    });
+    const supervisor = place.start('chatty');
+    await place.untilReady(supervisor);
+    assert.equal(await supervisor.stop(), 0);
+    const names = readdirSync(place.logsDir).filter(name => name.endsWith('.gz'));
+    assert.ok(names.length > 1, `${names}`);
+    const numberOf = (name: string) => Number(/\d+/.exec(name));
+    const packed = names.sort((a, b) => numberOf(b) - numberOf(a));
+    const whole = packed.map(name => gunzipSync(readFileSync(join(place.logsDir, name))).toString());
+    const lines = [...whole, place.log()].join('').match(/^line \d+ of many$/gm) ?? [];
+    assert.deepEqual(
+      lines,
+      Array.from({ length: 10_000 }, (_, line) => `line ${line} of many`),
+    );
   });
 });
 
@@ -159,7 +247,6 @@ describe('a supervisor that was killed with -9', () => {
     const pgid = await place.untilReady(supervisor);
     supervisor.kill('SIGKILL');
     await waitFor('the model server to end', () => membersOf(pgid).length === 0);
-    assert.match(place.log(), /SIGTERM 1$/m);
   });
 
   it('is followed by one that removes what it left, before it starts anew', async t => {
@@ -248,7 +335,47 @@ describe('a supervisor that cannot start before somebody changes something', () 
   });
 });
 
+describe('a supervisor of vllm on a GPU', () => {
+  it('pins it, and starts it only when the memory that it asks for is free', async t => {
+    const tools = mkdtempSync(join(tmpdir(), 'er-smi-'));
+    t.after(() => rmSync(tools, { recursive: true }));
+    const memory = join(tools, 'memory');
+    writeFileSync(memory, '1024, 81920\n');
+    writeFileSync(
+      join(tools, 'nvidia-smi'),
+      `#!/bin/sh\ncase "$1" in -L) printf 'GPU 0: A (UUID: 1)\\nGPU 1: A (UUID: 2)\\n';; *) cat ${memory};; esac\n`,
+      { mode: 0o755 },
+    );
+    const place = await Supervised.create(t, {
+      engine: 'vllm',
+      vllmCommand: fakeVllm,
+      environment: { PATH: `${tools}:${process.env.PATH}`, ER_VLLM_DEVICE: 'auto' },
+    });
+    const supervisor = place.start();
+    const wait = 'waiting for GPU 1: 1.0 GiB are free, 72.0 are wanted';
+    await waitFor('the wait', () => place.status()?.detail === wait);
+    assert.equal(place.status()?.state, 'starting');
+    writeFileSync(memory, '80000, 81920\n');
+    const pgid = await place.untilReady(supervisor);
+    const status = place.status();
+    assert.deepEqual([status?.gpu, status?.gpuMemoryShare], [1, 0.9]);
+    assert.match(readFileSync(`/proc/${pgid}/environ`, 'utf8'), /\0CUDA_VISIBLE_DEVICES=1\0/);
+    assert.equal(await supervisor.stop(), 0);
+  });
+});
+
 describe('a supervisor of vllm', () => {
+  it('gives up at once when vllm does not know a flag, and names it', async t => {
+    const place = await Supervised.create(t, {
+      engine: 'vllm',
+      vllmCommand: fakeVllm,
+      environment: { ER_MODELS_EMBEDDING_EXTRA_ARGS: '["--no-such-flag"]' },
+    });
+    assert.equal(await place.start().exited, 78);
+    assert.equal(place.status()?.state, 'failed');
+    assert.match(place.status()?.detail ?? '', /exit code 2: .*--no-such-flag/);
+  });
+
   for (const role of ['embedding', 'reranker'] as const) {
     it(`starts the ${role} with flags that vllm takes, and stops its engine process too`, async t => {
       const place = await Supervised.create(t, { role, engine: 'vllm', vllmCommand: fakeVllm });

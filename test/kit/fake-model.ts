@@ -10,6 +10,8 @@ import { waitFor } from './wait-for.ts';
 export type { Fault } from '../fake-model/faults.ts';
 export type { SeenReport } from '../fake-model/seen.ts';
 
+const rerankerTemplate = join(import.meta.dirname, '../../supervisor/templates/qwen3_reranker.jinja');
+
 /** A fake model server in a process of its own. */
 export interface FakeModel {
   url: string;
@@ -28,7 +30,9 @@ export interface FakeModel {
 }
 
 /** Starts a fake model server on a free port, and waits until it listens. Options: test/fake-model/options.ts. */
-export async function startFakeModel(options: Partial<FakeModelOptions> = {}): Promise<FakeModel> {
+export async function startFakeModel(given: Partial<FakeModelOptions> = {}): Promise<FakeModel> {
+  // A reranker without its template is refused by the scheduler, unless that has the tokenizer itself.
+  const options = given.role === 'reranker' ? { chatTemplate: rerankerTemplate, ...given } : given;
   const port = options.port || (await freePort());
   const url = `http://127.0.0.1:${port}`;
   const child = spawn(

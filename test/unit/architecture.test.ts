@@ -83,7 +83,7 @@ describe('imports', () => {
       'apps/cli/node-version.cjs', // asks the PM2 daemon's node for its version
       'apps/cli/src/pm2.ts', // pm2
       'apps/cli/src/run-node.ts', // node for tests, benches and the build
-      'apps/cli/src/status.ts', // nvidia-smi
+      'apps/cli/src/gpus.ts', // nvidia-smi
       'apps/monitor/src/gpu-sample.ts', // nvidia-smi
       'supervisor/src/child.ts', // model servers
     ];

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import type { Role } from '@er-gateway/shared/config/schema';
-import { readModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import { readModelProcess } from '@er-gateway/shared/model-process-status';
 import OpenAI from 'openai';
 import { startStack } from '../kit/stack.ts';
 import { vllmEnvironment, vllmMaxModelLen, vllmPaths } from '../kit/vllm/paths.ts';
@@ -59,7 +59,7 @@ describe('gateway, scheduler and two vLLM servers', { timeout: 900_000 }, () => 
   });
 
   const leaderOf = (role: Role) => {
-    const pid = readModelProcessStatus(runPaths.modelStatus(stack.runDir, role))?.pid;
+    const pid = readModelProcess(runPaths.modelStatus(stack.runDir, role))?.pid;
     assert.ok(pid, `no model process of ${role}`);
     return pid;
   };

@@ -1,13 +1,14 @@
 import { watch } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandContext } from './command-context.ts';
+import { reload } from './reload.ts';
 import { runNode } from './run-node.ts';
 import { start } from './start.ts';
 import { stop } from './stop.ts';
 
 /** Rests this long after a change before it builds: editors write several files in a row. */
 const settleMs = 200;
-const reloaded = ['gateway', 'scheduler', 'state', 'monitor'];
+const reloaded = ['scheduler', 'state', 'monitor'];
 
 /** Starts the system with two workers, builds and reloads on each change of a source, stops it on ^C. */
 export async function dev(context: CommandContext): Promise<void> {
@@ -19,6 +20,12 @@ export async function dev(context: CommandContext): Promise<void> {
   let work = Promise.resolve();
   const rebuild = async () => {
     if ((await runNode(root, [join('apps', 'cli', 'build.mjs')], environment)) !== 0) return;
+    try {
+      await reload(context);
+    } catch (error) {
+      output.write(`${(error as Error).message}\n`);
+      return;
+    }
     for (const app of reloaded) await pm2.run(['reload', app]);
     output.write(`${new Date().toLocaleTimeString()} reloaded\n`);
   };

@@ -1,21 +1,51 @@
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EffectiveConfig, resolveConfig } from '@er-gateway/shared/config/effective-config';
 import { type Role, roles } from '@er-gateway/shared/config/schema';
 import { type CommandContext, CommandError } from './command-context.ts';
+import { followFile, lastLines } from './follow-file.ts';
+import { modelDetails } from './model-details.ts';
+import { modelTable } from './model-table.ts';
 import { modelViews } from './model-view.ts';
 import { pm2Apps } from './pm2-apps.ts';
 import { takenPorts } from './preflight.ts';
 import { createProgress } from './progress.ts';
+import { restartModel } from './restart-models.ts';
 import { runningSystem } from './running-system.ts';
 import { startApps } from './start.ts';
 import { describeFailure, findFailure } from './start-failure.ts';
-import { modelTable } from './status.ts';
 
 /** Prints the model servers, for people or as JSON. */
 export async function modelsStatus(context: CommandContext, chosen: readonly Role[], json: boolean) {
+  const { config, running } = await configuration(context);
+  const models = (await modelDetails(config, running)).filter(model => chosen.includes(model.role));
+  const text = json ? JSON.stringify(models, null, 2) : modelTable(models, context.root);
+  context.output.write(`${text}\n`);
+}
+
+/** Restarts model servers one by one, so that one of several always answers. Throws CommandError. */
+export async function modelsRestart(context: CommandContext, chosen: readonly Role[]): Promise<void> {
+  const { config, running } = await configuration(context);
+  for (const role of ownRoles(config, chosen)) await restartModel(context, config, role, running);
+}
+
+/** Prints the end of the model servers' logs, and what follows until ^C when `follow` is set. */
+export async function modelsLogs(
+  context: CommandContext,
+  chosen: readonly Role[],
+  { follow = false, lines = '30' },
+): Promise<void> {
   const { config } = await configuration(context);
-  const models = (await modelViews(config)).filter(model => chosen.includes(model.role));
-  context.output.write(json ? `${JSON.stringify(models, null, 2)}\n` : `${modelTable(models)}\n`);
+  const { output } = context;
+  const models = (await modelViews(config)).filter(({ role }) => ownRoles(config, chosen).includes(role));
+  const files = models.map(({ app }) => join(config.logs.dir, `${app}_model.log`));
+  for (const file of files) {
+    output.write(`==> ${file} <==\n${lastLines(file, Number(lines) || 30).join('\n')}\n`);
+  }
+  if (!follow) return;
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+  await Promise.all(files.map(file => followFile(file, text => output.write(text), stop.signal)));
 }
 
 /** Starts the model servers that do not run, and waits until they answer. Throws CommandError when one does not. */

@@ -8,6 +8,8 @@ import { namespace } from './pm2-apps.ts';
 export interface Pm2Process {
   name: string;
   id: number;
+  /** Its number among the processes of its app: the replica of a model. */
+  instance: number;
   /** 0 when it does not run. */
   pid: number;
   status: string;
@@ -103,6 +105,7 @@ interface Pm2Entry {
     pm_cwd: string;
     pm_out_log_path: string;
     ER_EFFECTIVE_CONFIG?: string;
+    NODE_APP_INSTANCE?: number;
   };
 }
 
@@ -110,6 +113,7 @@ function toProcess({ name, pid, pm_id: id, monit, pm2_env: env }: Pm2Entry): Pm2
   return {
     name,
     id,
+    instance: Number(env.NODE_APP_INSTANCE ?? 0),
     pid: pid ?? 0,
     status: env.status,
     restarts: env.restart_time,

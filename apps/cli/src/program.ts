@@ -2,8 +2,10 @@ import { globSync } from 'node:fs';
 import { Command } from 'commander';
 import type { CommandContext } from './command-context.ts';
 import { dev } from './dev.ts';
+import { doctor } from './doctor.ts';
 import { logs } from './logs.ts';
-import { modelsStart, modelsStatus, modelsStop, rolesNamed } from './models.ts';
+import { modelsLogs, modelsRestart, modelsStart, modelsStatus, modelsStop, rolesNamed } from './models.ts';
+import { reload } from './reload.ts';
 import { runNode } from './run-node.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
@@ -48,11 +50,29 @@ export function createProgram(context: CommandContext): Command {
 
   const models = program.command('models').description('the model servers alone');
   models.command('start [model]').action(model => modelsStart(context, rolesNamed(model)));
+  models.command('restart [model]').action(model => modelsRestart(context, rolesNamed(model)));
   models.command('stop [model]').action(model => modelsStop(context, rolesNamed(model)));
+  models
+    .command('logs [model]')
+    .option('-f, --follow', 'go on with what follows')
+    .option('-n, --lines <n>', 'how many', '30')
+    .action((model, options) => modelsLogs(context, rolesNamed(model), options));
   models
     .command('status [model]', { isDefault: true })
     .option('--json', 'for programs')
     .action((model, { json = false }) => modelsStatus(context, rolesNamed(model), json));
+
+  program
+    .command('reload')
+    .description('replace the gateway workers by those of the present build, without a lost request')
+    .action(() => reload(context));
+  program
+    .command('doctor')
+    .description(
+      'check this machine: versions, ports, GPUs, models, limits; and say how to mend what is wrong',
+    )
+    .option('--json', 'for programs')
+    .action(async options => exitWith(await doctor(context, options)));
 
   program
     .command('dev')
@@ -71,6 +91,10 @@ export function createProgram(context: CommandContext): Command {
       const files = ['test/integration/model-contract.test.ts', ...globSync('test/vllm/*.test.ts')];
       exitWith(await test({ ...context, environment: { ...environment, ER_TEST_VLLM: '1' } }, files));
     });
+  program
+    .command('test:chaos [names...]')
+    .description('kill each part of the system under load, or those named, and print what it cost')
+    .action(async names => exitWith(await runNode(root, ['test/chaos/main.ts', ...names], environment)));
   program
     .command('bench [name]')
     .description('measure, side by side in one run')

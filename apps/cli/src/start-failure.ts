@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { configExitCode } from '@er-gateway/shared/errors/config-error';
+import { lastLines } from './follow-file.ts';
 import type { ModelView } from './model-view.ts';
 import type { Pm2Process } from './pm2.ts';
 
@@ -22,6 +22,10 @@ export function findFailure(
   models: readonly ModelView[],
   restartsBefore: ReadonlyMap<number, number>,
 ): StartFailure | null {
+  for (const { app, state, failedStarts, detail, lastError, logFile } of models) {
+    if (state === 'failed' || failedStarts >= tooManyFailedStarts)
+      return { reason: `the model server ${app} does not start: ${lastError ?? detail}`, logFile };
+  }
   for (const { id, name, status, exitCode, restarts, logFile } of processes) {
     if (status === 'stopped' && exitCode === configExitCode)
       return { reason: `${name} cannot run as it is configured (exit status ${exitCode})`, logFile };
@@ -29,10 +33,6 @@ export function findFailure(
       return { reason: `${name} is ${status} (last exit status ${exitCode ?? 'unknown'})`, logFile };
     if (restarts - (restartsBefore.get(id) ?? 0) >= tooManyRestarts)
       return { reason: `${name} ends again and again (last exit status ${exitCode ?? 'unknown'})`, logFile };
-  }
-  for (const { app, state, failedStarts, detail, lastError, logFile } of models) {
-    if (state === 'failed' || failedStarts >= tooManyFailedStarts)
-      return { reason: `the model server ${app} does not start: ${lastError ?? detail}`, logFile };
   }
   return null;
 }
@@ -42,9 +42,4 @@ export function describeFailure({ reason, logFile }: StartFailure): string {
   const lines = logFile ? lastLines(logFile, 15) : [];
   if (lines.length === 0) return reason;
   return `${reason}\nThe end of ${logFile}:\n${lines.map(line => `  ${line}`).join('\n')}`;
-}
-
-function lastLines(file: string, count: number): string[] {
-  if (!existsSync(file)) return [];
-  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-count);
 }

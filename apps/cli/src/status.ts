@@ -1,10 +1,11 @@
-import { execFile } from 'node:child_process';
 import { relative } from 'node:path';
-import { promisify } from 'node:util';
 import { type EffectiveConfig, resolveConfig } from '@er-gateway/shared/config/effective-config';
 import type { CommandContext } from './command-context.ts';
+import { duration } from './duration.ts';
 import { askGateway, gatewayUrl } from './gateway-request.ts';
-import { type ModelView, modelViews } from './model-view.ts';
+import { type Gpu, listGpus } from './gpus.ts';
+import { type ModelDetails, modelDetails } from './model-details.ts';
+import { modelTable } from './model-table.ts';
 import type { Pm2Process } from './pm2.ts';
 import { pm2Apps } from './pm2-apps.ts';
 import { portOwner } from './port-owner.ts';
@@ -20,10 +21,9 @@ export interface SystemStatus {
   /** What `/health` said; null when nothing answered. */
   health: unknown;
   apps: AppStatus[];
-  models: ModelView[];
+  models: ModelDetails[];
   ports: { port: number; setting: string; pid: number | null; command: string | null }[];
-  /** Lines of nvidia-smi: index, name, utilization, memory used and total. */
-  gpus: string[];
+  gpus: Gpu[];
   logsDir: string;
 }
 
@@ -51,7 +51,7 @@ async function readStatus({ root, environment, pm2 }: CommandContext): Promise<S
   const running = await runningSystem(root, pm2);
   const config = running.config ?? resolveConfig(root, environment);
   const [models, health, gpus] = await Promise.all([
-    modelViews(config),
+    modelDetails(config, running.processes),
     askGateway(config, '/health'),
     listGpus(),
   ]);
@@ -89,18 +89,6 @@ function portsOf(config: EffectiveConfig): SystemStatus['ports'] {
   });
 }
 
-async function listGpus(): Promise<string[]> {
-  const query = '--query-gpu=index,name,utilization.gpu,memory.used,memory.total';
-  try {
-    const { stdout } = await promisify(execFile)('nvidia-smi', [query, '--format=csv,noheader'], {
-      timeout: 5000,
-    });
-    return stdout.trim().split('\n').filter(Boolean);
-  } catch {
-    return [];
-  }
-}
-
 function forPeople({ url, isReady, apps, models, ports, gpus, logsDir }: SystemStatus, root: string): string {
   const isUp = apps.some(app => app.online > 0);
   const headline = !isUp ? 'is not running (npm start)' : isReady ? 'is ready' : 'is not ready';
@@ -120,7 +108,7 @@ function forPeople({ url, isReady, apps, models, ports, gpus, logsDir }: SystemS
       ]),
     ),
     '',
-    modelTable(models),
+    modelTable(models, root),
     '',
     table(
       ['port', 'setting', 'listens'],
@@ -130,32 +118,20 @@ function forPeople({ url, isReady, apps, models, ports, gpus, logsDir }: SystemS
         pid === null ? '-' : `${pid} ${command}`,
       ]),
     ),
-    ...(gpus.length > 0 ? ['', 'gpu', ...gpus.map(line => `  ${line}`)] : []),
+    ...(gpus.length > 0 ? ['', gpuTable(gpus)] : []),
     '',
     `logs in ${relative(root, logsDir) || '.'}/ (npm run logs)`,
   ].join('\n');
 }
 
-/** The model servers as a table. */
-export function modelTable(models: readonly ModelView[]): string {
+function gpuTable(gpus: readonly Gpu[]): string {
   return table(
-    ['model', 'name', 'engine', 'state', 'pid', 'url', 'gpu', 'detail'],
-    models.map(model => [
-      model.app,
-      model.servedName,
-      model.engineLabel ?? model.engine,
-      model.state,
-      `${model.pid ?? '-'}`,
-      model.url,
-      `${model.gpu ?? '-'}`,
-      [model.detail, model.lastError && `last error: ${model.lastError}`].filter(Boolean).join('; '),
+    ['gpu', 'name', 'busy', 'memory'],
+    gpus.map(({ index, name, utilizationPercent, memoryUsedMebibytes, memoryTotalMebibytes }) => [
+      `${index}`,
+      name,
+      `${utilizationPercent ?? '?'} %`,
+      `${memoryUsedMebibytes ?? '?'} of ${memoryTotalMebibytes ?? '?'} MiB`,
     ]),
   );
-}
-
-function duration(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return `${Math.round(seconds / 3600)} h`;
 }

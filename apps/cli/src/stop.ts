@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { roles } from '@er-gateway/shared/config/schema';
-import { readModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import { readModelProcess } from '@er-gateway/shared/model-process-status';
 import { pm2Home, runningPm2Daemon } from '../node-version.cjs';
 import { type CommandContext, CommandError } from './command-context.ts';
 import { isAlive } from './control-sockets.ts';
@@ -53,7 +53,7 @@ function modelServerPids(config: EffectiveConfig): number[] {
   return roles.flatMap(role =>
     config.models[role].upstreams.flatMap((_, replica) => {
       const app = replica === 0 ? role : `${role}-${replica}`;
-      return readModelProcessStatus(runPaths.modelStatus(config.run_dir, app))?.pid ?? [];
+      return readModelProcess(runPaths.modelStatus(config.run_dir, app))?.pid ?? [];
     }),
   );
 }
@@ -70,7 +70,7 @@ async function stillAlive(pids: readonly number[]): Promise<number[]> {
 
 /** Removes what killed processes left in the run folder, and the folder when nothing else is in it. */
 function removeRunFiles({ run_dir: runDir }: EffectiveConfig): void {
-  const isOurs = (name: string) => /\.sock$|\.status\.json$/.test(name);
+  const isOurs = (name: string) => /\.sock$|\.(status|starts)\.json$/.test(name);
   for (const folder of [runPaths.controlDir(runDir), runDir]) {
     try {
       for (const name of readdirSync(folder).filter(isOurs)) rmSync(join(folder, name), { force: true });

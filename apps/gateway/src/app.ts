@@ -3,11 +3,14 @@ import { roles } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import express, { type Express } from 'express';
 import { dialectRoutes } from './dialects/table.ts';
+import { teiEmbed } from './dialects/tei.ts';
 import type { Route } from './request/exchange.ts';
 import { handleModelRequest, handleRequest, type RequestDependencies } from './request/handle-request.ts';
 import { addHealthRoutes } from './routes/health.ts';
 import { sendModels } from './routes/models.ts';
+import { sendOpenapi } from './routes/openapi.ts';
 import { createProxy } from './routes/proxies.ts';
+import { sendTeiInfo } from './routes/tei-info.ts';
 
 /** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes. */
 export function createApp(dependencies: RequestDependencies, isDraining: () => boolean): Express {
@@ -30,6 +33,19 @@ export function createApp(dependencies: RequestDependencies, isDraining: () => b
     ),
   );
 
+  const infoRoute: Route = { name: '/info', access: 'key', isCharged: true, dialect: teiEmbed };
+  app.get(
+    '/info',
+    handleRequest(infoRoute, dependencies, exchange =>
+      sendTeiInfo(exchange, { config, models: scheduler.models }),
+    ),
+  );
+  const openapiRoute: Route = { name: '/openapi.json', access: 'key', isCharged: true, dialect: null };
+  app.get(
+    '/openapi.json',
+    handleRequest(openapiRoute, dependencies, exchange => sendOpenapi(exchange, config)),
+  );
+
   const monitor = { socketPath: runPaths.monitor(config.run_dir) };
   for (const path of ['/metrics', '/dashboard', '/admin']) {
     const route: Route = { name: path, access: 'admin', isCharged: false, dialect: null };
@@ -47,6 +63,8 @@ export function createApp(dependencies: RequestDependencies, isDraining: () => b
   const allowed = new Map<string, string>([
     ...dialectRoutes.map(({ path }) => [path, 'POST'] as const),
     ['/v1/models', 'GET'],
+    ['/info', 'GET'],
+    ['/openapi.json', 'GET'],
     ['/health', 'GET'],
     ['/health/live', 'GET'],
     ['/health/ready', 'GET'],
@@ -58,7 +76,7 @@ export function createApp(dependencies: RequestDependencies, isDraining: () => b
       if (method === undefined)
         throw new RequestError(
           'not_found',
-          'There is no such route here. GET /v1/models and the README list what there is.',
+          'There is no such route here. GET /openapi.json lists what there is.',
         );
       throw new RequestError('method_not_allowed', `This route takes ${method}.`, {
         headers: { allow: method },

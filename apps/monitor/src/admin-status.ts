@@ -1,7 +1,7 @@
 import type { EffectiveConfig, EffectiveModel } from '@er-gateway/shared/config/effective-config';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { type Role, roles } from '@er-gateway/shared/config/schema';
-import { type ModelProcessStatus, readModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import { type ModelProcessStatus, readModelProcess } from '@er-gateway/shared/model-process-status';
 import type { ModelStatus, ModelsStatus } from '@er-gateway/shared/scheduler-protocol';
 import { isAlive } from './control-sockets.ts';
 import type { GpuSample } from './gpu-sample.ts';
@@ -119,7 +119,7 @@ function modelStatus(config: EffectiveConfig, role: Role, scheduler: ModelsStatu
   const model = config.models[role];
   const seen = scheduler?.models[role] ?? null;
   const processes = modelApps(model)
-    .map(app => readModelProcessStatus(runPaths.modelStatus(config.run_dir, app)))
+    .map(app => readModelProcess(runPaths.modelStatus(config.run_dir, app)))
     .filter(status => status !== null)
     // The file of a supervisor that was killed still says what it said last.
     .map(status => ({ ...status, isSupervised: isAlive(status.supervisorPid) }));

@@ -13,4 +13,6 @@ export interface JobContext {
   arrivedAt: number;
   /** Aborts when the caller hangs up or its deadline passes. */
   signal: AbortSignal;
+  /** What the caller calls its inputs, for errors; the model's usual name when absent. */
+  field?: string;
 }

@@ -5,9 +5,9 @@ import { FrameServer } from '@er-gateway/shared/frames/frame-server';
 import { runProcess } from '@er-gateway/shared/lifecycle';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
 import { createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
-import { readModelProcessStatus } from '@er-gateway/shared/model-process-status';
-import type { RunParams } from '@er-gateway/shared/scheduler-protocol';
+import type { DrainParams, RunParams } from '@er-gateway/shared/scheduler-protocol';
 import { register } from 'prom-client';
+import { isOnTrial, noteOf, processesOf } from './process-note.ts';
 import { Scheduler } from './scheduler.ts';
 
 void runProcess('scheduler', async ({ config, logger, onStop }) => {
@@ -17,17 +17,18 @@ void runProcess('scheduler', async ({ config, logger, onStop }) => {
     config,
     metrics: createSchedulerMetrics(register),
     logger,
-    describeProcess: role => {
-      const process = readModelProcessStatus(runPaths.modelStatus(config.run_dir, role));
-      return process && process.state !== 'ready' ? `${process.state} (${process.detail})` : null;
-    },
+    describeProcess: role => noteOf(processesOf(config, role), Date.now()),
+    isOnTrial: (role, url) => isOnTrial(processesOf(config, role), url),
     onModelsChange: () => announce(),
   });
   onStop(() => scheduler.close());
 
   const server = new FrameServer({
     path: runPaths.scheduler(config.run_dir),
-    methods: { run: (params: RunParams, { signal }) => scheduler.run(params, signal) },
+    methods: {
+      run: (params: RunParams, { signal }) => scheduler.run(params, signal),
+      drain: (params: DrainParams, { signal }) => scheduler.drain(params, signal),
+    },
     greeting: () => [{ topic: 'models', value: scheduler.status() }],
     onUnexpectedError: (error, method) => logger.error(`unexpected error in ${method}`, { error }),
   });

@@ -51,7 +51,8 @@ export class ModelLane {
    * and no other job. When the caller leaves, what nobody else waits for is dropped.
    */
   async run(inputs: readonly PreparedInput[], context: JobContext): Promise<LaneOutcome> {
-    const { cache, field, countsTokens } = this.#options;
+    const { cache, countsTokens } = this.#options;
+    const { field = this.#options.field } = context;
     const isCaching = cache.isOn && !context.noStore && (inputs.length === 1 || countsTokens());
     const results = new Array<ItemResult>(inputs.length);
     const waiting: { item: Item; waiter: Waiter }[] = [];

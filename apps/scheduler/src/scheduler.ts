@@ -3,7 +3,13 @@ import type { Role } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
-import type { Job, ModelsStatus, ResultOf, RunParams } from '@er-gateway/shared/scheduler-protocol';
+import type {
+  DrainParams,
+  Job,
+  ModelsStatus,
+  ResultOf,
+  RunParams,
+} from '@er-gateway/shared/scheduler-protocol';
 import { Admission } from './admission.ts';
 import { ItemCache } from './cache/item-cache.ts';
 import type { JobContext } from './job-context.ts';
@@ -11,13 +17,16 @@ import { runEmbedJob } from './jobs/embed.ts';
 import { runScoreJob } from './jobs/score.ts';
 import { runDetokenizeJob, runTokenizeJob } from './jobs/tokenize.ts';
 import { openServedModel, type ServedModel } from './served-model.ts';
+import type { ProcessNote } from './upstream/upstream-pool.ts';
 
 export interface SchedulerOptions {
   config: EffectiveConfig;
   metrics: SchedulerMetrics;
   logger: Logger;
-  /** What the supervisor of a model says of it now. */
-  describeProcess: (role: Role) => string | null;
+  /** What the supervisors of a model say of it while it cannot answer. */
+  describeProcess: (role: Role) => ProcessNote | null;
+  /** Whether the supervisor of a model's server at this URL has yet to find that it works. */
+  isOnTrial: (role: Role, url: string) => boolean;
   /** A model became ready, or is no longer. */
   onModelsChange: () => void;
 }
@@ -47,6 +56,7 @@ export class Scheduler {
     config,
     logger,
     describeProcess,
+    isOnTrial,
     onModelsChange,
   }: SchedulerOptions): Promise<Scheduler> {
     const cache = new ItemCache(config.cache.max_bytes);
@@ -58,6 +68,7 @@ export class Scheduler {
         metrics,
         logger,
         describeProcess: () => describeProcess(role),
+        isOnTrial: url => isOnTrial(role, url),
         onChange: onModelsChange,
       });
     const [embedding, reranker] = await Promise.all([open('embedding'), open('reranker')]);
@@ -108,6 +119,11 @@ export class Scheduler {
     }
   }
 
+  /** Sends a model server nothing more, and resolves when its calls have ended. */
+  async drain({ url }: DrainParams, signal: AbortSignal): Promise<void> {
+    await Promise.all(Object.values(this.#models).map(({ lane }) => lane.pool.drain(url, signal)));
+  }
+
   /** What workers need to know of the models. */
   status(): ModelsStatus {
     return {
@@ -145,9 +161,9 @@ export class Scheduler {
       case 'score':
         return runScoreJob(job, this.#models.reranker, context);
       case 'tokenize':
-        return runTokenizeJob(job, this.#models[job.role].lane.pool, context);
+        return runTokenizeJob(job, this.#models[job.role], context);
       case 'detokenize':
-        return runDetokenizeJob(job, this.#models[job.role].lane.pool, context);
+        return runDetokenizeJob(job, this.#models[job.role], context);
     }
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { EffectiveConfig, EffectiveModel } from '@er-gateway/shared/config/effective-config';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
+import type { EmbedJob, ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import type { ItemCache } from './cache/item-cache.ts';
 import { ModelLane, type PreparedInput } from './model-lane.ts';
 import { prepareEmbedding } from './models/embedding-model.ts';
@@ -11,7 +12,7 @@ import type { ModelTokenizer } from './models/model-tokenizer.ts';
 import { preparePairs } from './models/reranker-model.ts';
 import { openModelTokenizer } from './tokenize/model-tokenizer.ts';
 import { embeddingCanary, rerankerCanary } from './upstream/canary.ts';
-import { UpstreamPool } from './upstream/upstream-pool.ts';
+import { type ProcessNote, UpstreamPool } from './upstream/upstream-pool.ts';
 import { textEmbedWire, textScoreWire } from './wire/text-wires.ts';
 import { tokenEmbedWire, tokenScoreWire } from './wire/token-wires.ts';
 
@@ -29,15 +30,17 @@ export interface ServedModelOptions {
   cache: ItemCache;
   metrics: SchedulerMetrics;
   logger: Logger;
-  /** What the supervisor says of the model now; null when it says nothing. */
-  describeProcess: () => string | null;
+  /** What the supervisors say of the model while it cannot answer; null when they say nothing. */
+  describeProcess: () => ProcessNote | null;
+  /** Whether the supervisor of the server at this URL has yet to find that it works. */
+  isOnTrial: (url: string) => boolean;
   /** A server came or went. */
   onChange: () => void;
 }
 
 /** Opens a model's way: tokenizer, servers, queue. Waits for the tokenizer only. */
 export async function openServedModel(options: ServedModelOptions): Promise<ServedModel> {
-  const { config, model, cache, metrics, logger, describeProcess, onChange } = options;
+  const { config, model, cache, metrics, logger, describeProcess, isOnTrial, onChange } = options;
   const tokenizer = await openTokenizerOf(model, logger);
   const isEmbedding = model.role === 'embedding';
   const wire = isEmbedding
@@ -47,27 +50,27 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     : tokenizer
       ? tokenScoreWire
       : textScoreWire;
-  const canaryInputs = (): Promise<PreparedInput[]> => {
+  const canaryInputs = async (): Promise<PreparedInput[]> => {
     const preparation = { tokenizer, maxTokens: model.max_model_len, signal: new AbortController().signal };
-    return isEmbedding
-      ? prepareEmbedding(canaryTexts, preparation)
-      : preparePairs(
-          { kind: 'score', queries: [canaryQuery], documents: canaryTexts, instruction: null },
-          preparation,
-        );
+    const { inputs } = isEmbedding
+      ? await prepareEmbedding(embeddingCanaryJob, preparation)
+      : await preparePairs(rerankerCanaryJob, preparation);
+    return inputs;
   };
   const canaryOptions = { wire: () => wire, inputs: canaryInputs };
   let revision = modelRevision(model.path);
   const pool = new UpstreamPool({
     model,
-    pace: { slots: config.batch.slots, windowMs: config.batch.window_ms },
+    windowMs: config.batch.window_ms,
     canary: isEmbedding
       ? embeddingCanary(canaryOptions)
       : rerankerCanary({
           ...canaryOptions,
+          isTemplatedThere: tokenizer === null,
           hasRealWeights: () => tokenizer !== null && hasRealWeights(model.path),
         }),
     describeProcess,
+    isOnTrial,
     onChange: () => {
       revision = modelRevision(model.path);
       lane.batcher.wake();
@@ -79,6 +82,7 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     batching: {
       wire,
       budget: { items: config.batch.max_items, tokens: config.batch.max_tokens },
+      slots: config.batch.slots,
       onCallEnd: ({ outcome, durationMs }) => {
         metrics.upstreamRequests.inc({ model: model.role, outcome });
         metrics.upstreamDuration.observe({ model: model.role }, durationMs / 1000);
@@ -103,6 +107,26 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
 /** One text that answers the query and one that does not. */
 const canaryQuery = 'What is the capital of France?';
 const canaryTexts = ['The capital of France is Paris.', 'Bananas are yellow fruits.'];
+
+const embeddingCanaryJob: EmbedJob = {
+  kind: 'embed',
+  inputs: canaryTexts,
+  field: 'input',
+  dimensions: null,
+  query: null,
+  truncation: null,
+  addSpecialTokens: true,
+};
+const rerankerCanaryJob: ScoreJob = {
+  kind: 'score',
+  queries: [canaryQuery],
+  documents: canaryTexts,
+  field: 'documents',
+  instruction: null,
+  truncation: null,
+  maxTokensPerQuery: null,
+  maxTokensPerDocument: null,
+};
 
 /** The model's own tokenizer, when its folder is here; a kind that we cannot read exactly is left to the server. */
 async function openTokenizerOf(model: EffectiveModel, logger: Logger): Promise<ModelTokenizer | null> {

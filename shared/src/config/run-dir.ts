@@ -17,8 +17,10 @@ export const runPaths = {
   modelStatus: (runDir: string, app: string) => join(runDir, `${app}.status.json`),
   /** The model server's process group, to recognise one that was left over. The supervisor's own. */
   modelGroup: (runDir: string, app: string) => join(runDir, `${app}.group.json`),
-  /** How often a model server failed to start in a row. The supervisor's own. */
+  /** How often a model server failed to start in a row, and how long it took. The supervisor's own. */
   modelStarts: (runDir: string, app: string) => join(runDir, `${app}.starts.json`),
+  /** The pipe for a model server's output; it has this name only while it is made. */
+  modelOutput: (runDir: string, app: string) => join(runDir, `${app}.output`),
 };
 
 /**

@@ -35,6 +35,22 @@ const model = (defaults: {
         .default(32768)
         .meta({ description: 'Longest input in tokens, special tokens included.' }),
       block_size: z.int().min(1).default(16).meta({ description: "vLLM's --block-size, tokens a KV block." }),
+      dtype: z
+        .enum(['bfloat16', 'float16', 'float32', 'auto'])
+        .default('bfloat16')
+        .meta({ description: "vLLM's --dtype: the number format of weights and activations." }),
+      max_num_seqs: z.int().min(1).nullable().default(null).meta({
+        description:
+          "vLLM's --max-num-seqs, inputs in one step of its engine. Empty: 512 for embedding on a GPU, else vLLM's own.",
+      }),
+      max_num_batched_tokens: z.int().min(1).nullable().default(null).meta({
+        description:
+          "vLLM's --max-num-batched-tokens, tokens in one step. Empty: 32768 for embedding on a GPU, else vLLM's own.",
+      }),
+      kv_cache_memory_bytes: z.int().min(1).nullable().default(null).meta({
+        description:
+          "vLLM's --kv-cache-memory-bytes: the KV cache's size on a GPU, instead of what gpu_memory_utilization leaves.",
+      }),
       extra_args: z
         .array(z.string())
         .default([])
@@ -126,6 +142,15 @@ export const configSchema = z.strictObject({
         .enum(['error', 'warn', 'info', 'debug'])
         .default('info')
         .meta({ description: 'Least severe event that is logged.' }),
+      model_max_bytes: z.int().min(4096).default(52428800).meta({
+        description: "A model server's log is put away and compressed when it would grow beyond this.",
+      }),
+      model_files: z
+        .int()
+        .min(1)
+        .max(100)
+        .default(5)
+        .meta({ description: 'Compressed logs kept for each model server.' }),
     })
     .prefault({}),
   run_dir: z.string().min(1).nullable().default(null).meta({
@@ -193,11 +218,12 @@ export const configSchema = z.strictObject({
         .int()
         .min(1)
         .max(64)
-        .default(2)
-        .meta({ description: 'Calls under way on one model server at once.' }),
+        .nullable()
+        .default(null)
+        .meta({ description: 'Calls under way on one model server at once. Empty: found while running.' }),
       window_ms: z.number().min(0).max(1000).nullable().default(null).meta({
         description:
-          'Time between calls to a busy server, while a batch fills. Empty: follows the measured service time.',
+          'Time between calls to a busy server, while a batch fills. Empty: until its callers are back, as long as a call at most.',
       }),
     })
     .prefault({}),

@@ -9,15 +9,44 @@ const maxFrameBytes = 256 * 1024 * 1024;
 // Records and structures are off: peers may be of different builds during a reload, and plain msgpack needs no shared table.
 const packr = new Packr({ useRecords: false, moreTypes: false });
 
-/** Writes one frame. The message's buffers are copied. */
-export function writeFrame(socket: Socket, message: unknown): void {
-  const payload = packr.pack(message);
-  const header = Buffer.allocUnsafe(headerBytes);
-  header.writeUInt32LE(payload.length);
-  socket.cork();
-  socket.write(header);
-  socket.write(payload);
-  socket.uncork();
+/** Up to this many bytes the frames of a turn are copied into one buffer; what is larger is written as it is. */
+const copiedBytes = 1024 * 1024;
+
+/**
+ * Writes frames to a socket: those of one turn of the event loop in one system call, which costs more than making a
+ * small frame does. They leave when the turn's other work is done. Messages are packed at once: their buffers may change.
+ */
+export class FrameWriter {
+  readonly #socket: Socket;
+  #parts: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  write(message: unknown): void {
+    const payload = packr.pack(message);
+    const header = Buffer.allocUnsafe(headerBytes);
+    header.writeUInt32LE(payload.length);
+    if (this.#parts.length === 0) setImmediate(() => this.#flush());
+    this.#parts.push(header, payload);
+    this.#bytes += headerBytes + payload.length;
+  }
+
+  #flush(): void {
+    const [parts, bytes] = [this.#parts, this.#bytes];
+    this.#parts = [];
+    this.#bytes = 0;
+    if (this.#socket.destroyed) return;
+    if (bytes <= copiedBytes) {
+      this.#socket.write(Buffer.concat(parts, bytes));
+      return;
+    }
+    this.#socket.cork();
+    for (const part of parts) this.#socket.write(part);
+    this.#socket.uncork();
+  }
 }
 
 /** Collects the chunks of a socket into messages. `feed` returns those that became complete; throws on a frame too large. */

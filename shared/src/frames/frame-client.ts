@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { fromPlainError, RequestError } from '../errors/request-error.ts';
-import { FrameReader, writeFrame } from './codec.ts';
+import { FrameReader, FrameWriter } from './codec.ts';
 import type { ClientMessage, ServerMessage } from './messages.ts';
 
 export interface FrameClientOptions {
@@ -40,6 +40,7 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
   readonly #options: FrameClientOptions;
   readonly #pending = new Map<number, PendingCall>();
   #socket: Socket | null = null;
+  #writer: FrameWriter | null = null;
   #isUp = false;
   #isClosed = false;
   #nextId = 1;
@@ -77,7 +78,7 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
       };
       const giveUp = (error: Error) => {
         settle();
-        if (this.#isUp && this.#socket) writeFrame(this.#socket, ['cancel', id] satisfies ClientMessage);
+        if (this.#isUp) this.#writer?.write(['cancel', id] satisfies ClientMessage);
         reject(error);
       };
       const onAbort = () => giveUp(signal?.reason as Error);
@@ -95,7 +96,7 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
           reject(error);
         },
       });
-      if (this.#isUp && this.#socket) writeFrame(this.#socket, message);
+      if (this.#isUp) this.#writer?.write(message);
     });
   }
 
@@ -133,13 +134,15 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
   #connect(): void {
     const socket = connect(this.#options.path);
     const reader = new FrameReader();
+    const writer = new FrameWriter(socket);
     this.#socket = socket;
+    this.#writer = writer;
     socket.on('connect', () => {
       this.#isUp = true;
       this.#retryMs = firstRetryMs;
       this.#isGivenUp = false;
       clearTimeout(this.#patienceTimer);
-      for (const call of this.#pending.values()) writeFrame(socket, call.message);
+      for (const call of this.#pending.values()) writer.write(call.message);
       this.emit('up');
     });
     socket.on('data', chunk => {

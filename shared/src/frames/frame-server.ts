@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { toPlainError } from '../errors/request-error.ts';
-import { FrameReader, writeFrame } from './codec.ts';
+import { FrameReader, FrameWriter } from './codec.ts';
 import type { ClientMessage, ServerMessage } from './messages.ts';
 
 /** What a method gets beside its parameters. */
@@ -28,7 +28,7 @@ export interface FrameServerOptions {
 export class FrameServer {
   readonly #options: FrameServerOptions;
   readonly #server: Server;
-  readonly #connections = new Set<Socket>();
+  readonly #connections = new Map<Socket, FrameWriter>();
 
   constructor(options: FrameServerOptions) {
     this.#options = options;
@@ -51,20 +51,23 @@ export class FrameServer {
 
   /** Sends news to every connection. */
   broadcast(topic: string, value: unknown): void {
-    for (const socket of this.#connections) send(socket, ['push', topic, value]);
+    for (const writer of this.#connections.values())
+      writer.write(['push', topic, value] satisfies ServerMessage);
   }
 
   async close(): Promise<void> {
     const closed = new Promise(resolve => this.#server.close(resolve));
-    for (const socket of this.#connections) socket.destroy();
+    for (const socket of this.#connections.keys()) socket.destroy();
     await closed;
   }
 
   #serve(socket: Socket): void {
     const calls = new Map<number, AbortController>();
     const reader = new FrameReader();
-    this.#connections.add(socket);
-    for (const { topic, value } of this.#options.greeting?.() ?? []) send(socket, ['push', topic, value]);
+    const writer = new FrameWriter(socket);
+    this.#connections.set(socket, writer);
+    for (const { topic, value } of this.#options.greeting?.() ?? [])
+      writer.write(['push', topic, value] satisfies ServerMessage);
     socket.on('error', () => {}); // 'close' follows
     socket.on('close', () => {
       this.#connections.delete(socket);
@@ -81,13 +84,13 @@ export class FrameServer {
       }
       for (const message of messages as ClientMessage[]) {
         if (message[0] === 'cancel') calls.get(message[1])?.abort();
-        else void this.#answer(socket, calls, message);
+        else void this.#answer(writer, calls, message);
       }
     });
   }
 
   async #answer(
-    socket: Socket,
+    writer: FrameWriter,
     calls: Map<number, AbortController>,
     [, id, method, params]: Extract<ClientMessage, ['call', ...unknown[]]>,
   ): Promise<void> {
@@ -97,20 +100,16 @@ export class FrameServer {
       const run = this.#options.methods[method];
       if (!run) throw new Error(`no method ${method}`);
       const value = await run(params as never, { signal: controller.signal });
-      if (!controller.signal.aborted) send(socket, ['result', id, value]);
+      if (!controller.signal.aborted) writer.write(['result', id, value] satisfies ServerMessage);
     } catch (error) {
       if (controller.signal.aborted) return;
       const plain = toPlainError(error);
       if (plain.code === 'internal_error') this.#options.onUnexpectedError(error, method);
-      send(socket, ['error', id, plain]);
+      writer.write(['error', id, plain] satisfies ServerMessage);
     } finally {
       calls.delete(id);
     }
   }
-}
-
-function send(socket: Socket, message: ServerMessage): void {
-  if (!socket.destroyed) writeFrame(socket, message);
 }
 
 /** Whether a process accepts connections at a unix socket. */

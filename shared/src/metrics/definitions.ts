@@ -6,6 +6,7 @@ export type Stage = (typeof stages)[number];
 /** Routes that do a model's work: what request rates and latencies are about. */
 export const modelRoutes = [
   '/v1/embeddings',
+  '/v1/embed',
   '/v2/embed',
   '/embed',
   '/v1/rerank',

@@ -10,6 +10,7 @@ import { cpuSecondsOf } from '../measure/process-table.ts';
 /** What a scheduler says of one model (`inspect()` of apps/scheduler/src/scheduler.ts), as far as we read it. */
 export interface LaneStatus {
   tokenizes: string;
+  slots: number;
   calls: number;
   items: number;
   waitingItems: number;
@@ -17,7 +18,7 @@ export interface LaneStatus {
 
 export interface SchedulerStatus {
   inFlight: number;
-  models: Record<'embedding' | 'reranker', { upstreams: { latencyMs: number; windowMs: number }[] }>;
+  models: Record<'embedding' | 'reranker', { upstreams: { latencyMs: number }[] }>;
   lanes: Record<'embedding' | 'reranker', LaneStatus>;
 }
 

@@ -47,7 +47,7 @@ export async function startVllm(
     [
       ...['serve', vllmPaths.models[role], '--runner', 'pooling', ...roleArguments[role]],
       ...['--served-model-name', role === 'embedding' ? 'Qwen3-Embedding-0.6B' : 'Qwen3-Reranker-0.6B'],
-      ...['--host', '127.0.0.1', '--port', String(port), '--dtype', 'bfloat16'],
+      ...['--host', '127.0.0.1', '--port', String(port), '--dtype', 'float32'],
       ...['--max-model-len', String(vllmMaxModelLen), '--shutdown-timeout', '5', ...vllmCpuArguments],
     ],
     // A group of its own: the engine survives a parent that was killed.

@@ -7,6 +7,7 @@ import { describeFailure, findFailure } from '../../../apps/cli/src/start-failur
 const process = (change: Partial<Pm2Process>): Pm2Process => ({
   name: 'gateway',
   id: 1,
+  instance: 0,
   pid: 10,
   status: 'online',
   restarts: 0,
@@ -22,6 +23,7 @@ const process = (change: Partial<Pm2Process>): Pm2Process => ({
 const model = (change: Partial<ModelView>): ModelView => ({
   role: 'embedding',
   app: 'embedding',
+  replica: 0,
   servedName: 'Q',
   engine: 'vllm',
   engineReason: '',
@@ -35,13 +37,18 @@ const model = (change: Partial<ModelView>): ModelView => ({
   url: 'http://127.0.0.1:8000',
   pid: null,
   gpu: null,
+  since: null,
+  gpuMemoryShare: null,
+  inFlight: null,
+  inputsPerSecond: null,
+  p50Ms: null,
   logFile: null,
   ...change,
 });
 
 test('what starts, loads or restarted once is no failure', () => {
   const processes = [process({}), process({ id: 2, status: 'launching' }), process({ id: 3, restarts: 1 })];
-  const models = [model({}), model({ state: 'backing-off', failedStarts: 2 })];
+  const models = [model({}), model({ state: 'starting', failedStarts: 2 })];
   assert.equal(findFailure(processes, models, new Map()), null);
 });
 

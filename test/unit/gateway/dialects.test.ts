@@ -3,32 +3,38 @@ import { test } from 'node:test';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedResult, ScoreResult } from '@er-gateway/shared/scheduler-protocol';
 import type { AnswerBody, Dialect } from '../../../apps/gateway/src/dialects/dialect.ts';
-import { dialectRoutes } from '../../../apps/gateway/src/dialects/table.ts';
+import { dialectOf, dialectRoutes } from '../../../apps/gateway/src/dialects/table.ts';
 
 const context = { requestId: 'r1', role: 'embedding', limits: { inputs_per_request: 4 } } as const;
-const base = { model: 'M', engine: 'vllm', promptTokens: 7, cacheHits: 0, queueMs: 0, upstreamMs: 0 };
+const base = {
+  model: 'M',
+  engine: 'vllm',
+  promptTokens: 7,
+  cacheHits: 0,
+  truncated: [],
+  queueMs: 0,
+  upstreamMs: 0,
+};
 const vectors = new Float32Array([0.5, -0.25, 0.125, 1]);
 const embedded: EmbedResult = { ...base, dimensions: 2, vectors: new Uint8Array(vectors.buffer) };
 const scored: ScoreResult = { ...base, scores: [0.2, 0.9, 0.2] };
 
-function dialectOf(path: string, body: Record<string, unknown> = {}): Dialect {
+function dialectAt(path: string, body: Record<string, unknown> = {}): Dialect {
   const route = dialectRoutes.find(candidate => candidate.path === path);
   assert.ok(route, path);
-  return route.otherwise?.when(body) ? route.otherwise.dialect : route.dialect;
+  return dialectOf(route, body, {});
 }
 
 const jobOf = (path: string, body: Record<string, unknown>) => {
-  const dialect = dialectOf(path, body);
+  const dialect = dialectAt(path, body);
   return dialect.toJob(dialect.schema.parse(body), context);
 };
 
 function answerOf(path: string, body: Record<string, unknown>, result: EmbedResult | ScoreResult): unknown {
-  const dialect = dialectOf(path, body);
+  const dialect = dialectAt(path, body);
   const answer: AnswerBody = dialect.toAnswer(result as never, dialect.schema.parse(body), context);
   return JSON.parse(
-    typeof answer === 'string' || Buffer.isBuffer(answer)
-      ? String(answer)
-      : String(Buffer.concat([...answer])),
+    typeof answer === 'string' || Buffer.isBuffer(answer) ? String(answer) : [...answer].join(''),
   );
 }
 
@@ -118,9 +124,9 @@ test('TEI and Cohere get vectors and errors in their own shapes', () => {
     [0.125, 1],
   ]);
   const error = new RequestError('overloaded', 'full');
-  assert.deepEqual(dialectOf('/embed').toErrorBody?.(error, 'r1'), {
+  assert.deepEqual(dialectAt('/embed').errors?.toBody(error, 'r1'), {
     error: 'full',
     error_type: 'Overloaded',
   });
-  assert.deepEqual(dialectOf('/v2/rerank').toErrorBody?.(error, 'r1'), { id: 'r1', message: 'full' });
+  assert.deepEqual(dialectAt('/v2/rerank').errors?.toBody(error, 'r1'), { id: 'r1', message: 'full' });
 });

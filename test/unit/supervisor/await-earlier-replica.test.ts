@@ -3,31 +3,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type ModelProcessState, writeModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import { type ModelProcessStatus, writeModelProcessStatus } from '@er-gateway/shared/model-process-status';
 import { awaitEarlierReplica } from '../../../supervisor/src/await-earlier-replica.ts';
+import { modelProcessStatus } from '../../kit/model-process-status.ts';
 
-const write = (file: string, state: ModelProcessState) =>
-  writeModelProcessStatus(file, {
-    app: 'embedding',
-    role: 'embedding',
-    engine: 'vllm',
-    state,
-    since: 0,
-    detail: '',
-    lastError: null,
-    supervisorPid: 1,
-    pid: null,
-    port: 1,
-    gpu: 0,
-    failedStarts: 0,
-    logFile: '',
-  });
+const write = (file: string, change: Partial<ModelProcessStatus>) =>
+  writeModelProcessStatus(file, modelProcessStatus(change));
 
 test('a replica waits while the one before it loads, and goes on when that is ready', async t => {
   const folder = mkdtempSync(join(tmpdir(), 'er-replica-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const status = join(folder, 'status.json');
-  write(status, 'loading');
+  write(status, { state: 'loading' });
   const details: string[] = [];
   let isOver = false;
   const waiting = awaitEarlierReplica({
@@ -36,7 +23,7 @@ test('a replica waits while the one before it loads, and goes on when that is re
     onDetail: detail => {
       details.push(detail);
       assert.equal(isOver, false);
-      write(status, 'ready');
+      write(status, { state: 'ready' });
     },
     stop: new AbortController().signal,
   }).then(() => {
@@ -46,12 +33,18 @@ test('a replica waits while the one before it loads, and goes on when that is re
   assert.deepEqual(details, ['waiting for embedding to be ready']);
 });
 
-for (const state of ['ready', 'failed', 'backing-off'] as const) {
-  test(`one that is ${state} holds nobody up`, async t => {
+const cases: [what: string, status: Partial<ModelProcessStatus>][] = [
+  ['ready', { state: 'ready' }],
+  ['given up', { state: 'failed' }],
+  ['waiting after a failure', { state: 'starting', nextStartAt: Date.now() + 60_000 }],
+  ['without a supervisor', { state: 'loading', supervisorPid: 2 ** 22 }],
+];
+for (const [what, earlier] of cases) {
+  test(`one that is ${what} holds nobody up`, async t => {
     const folder = mkdtempSync(join(tmpdir(), 'er-replica-'));
     t.after(() => rmSync(folder, { recursive: true }));
     const status = join(folder, 'status.json');
-    write(status, state);
+    write(status, earlier);
     const onDetail = () => assert.fail('it waited');
     await awaitEarlierReplica({ status, app: 'embedding', onDetail, stop: new AbortController().signal });
   });

@@ -29,6 +29,16 @@ describe('explainingLine()', () => {
   const cases: [title: string, lines: string[], explanation: string | null][] = [
     ['says nothing of a log without complaints', ['INFO started', 'INFO stopped'], null],
     [
+      "finds what pydantic says below its headline, and not the traceback's",
+      [
+        '(APIServer pid=7) pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig',
+        "(APIServer pid=7)   Value error, Invalid repository ID or local directory specified: '/tmp/x'.",
+        '(APIServer pid=7) Please verify the following requirements: [type=value_error, input_value=ArgsKwargs()]',
+        '(APIServer pid=7)     For further information visit https://errors.pydantic.dev',
+      ],
+      "Value error, Invalid repository ID or local directory specified: '/tmp/x'. Please verify the following requirements:",
+    ],
+    [
       'finds the root cause under what follows from it',
       [
         '(EngineCore pid=7) ERROR [core.py:1] ValueError: Free memory on device cuda:0 (1/2 GiB)',

@@ -18,6 +18,7 @@ const inputs = {
   program: '/opt/vllm/bin/vllm',
   enginePath: '/srv/er/dist/engine/main.cjs',
   device: 'gpu',
+  version: null,
   cores: 8,
 } as const;
 
@@ -75,6 +76,28 @@ describe('modelCommand() for vLLM on a GPU', () => {
       assert.ok(config.models.embedding.upstreams.includes(`http://127.0.0.1:${8000 + 10 * replica}`));
     });
   }
+
+  it('passes on what the configuration says of its batches, its KV cache and its numbers', () => {
+    const config = configOf({
+      ER_MODELS_EMBEDDING_MAX_NUM_SEQS: '64',
+      ER_MODELS_EMBEDDING_MAX_NUM_BATCHED_TOKENS: '4096',
+      ER_MODELS_EMBEDDING_KV_CACHE_MEMORY_BYTES: '1073741824',
+      ER_MODELS_EMBEDDING_DTYPE: 'float16',
+      ER_MODELS_EMBEDDING_BLOCK_SIZE: '32',
+    });
+    const { args } = modelCommand({ ...inputs, config });
+    const flags = [
+      '--max-num-seqs',
+      '--max-num-batched-tokens',
+      '--kv-cache-memory-bytes',
+      '--dtype',
+      '--block-size',
+    ];
+    assert.deepEqual(
+      flags.map(flag => flagValue(args, flag)),
+      ['64', '4096', '1073741824', 'float16', '32'],
+    );
+  });
 
   it('puts extra_args last, so that they win', () => {
     const config = configOf({ ER_MODELS_EMBEDDING_EXTRA_ARGS: '["--max-num-seqs","64"]' });

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { ModelProcessState } from '@er-gateway/shared/model-process-status';
 import { backOffMs, failedStartsAfter } from '../../../supervisor/src/back-off.ts';
-import { parseGpuList } from '../../../supervisor/src/gpu.ts';
+import { isFinal } from '../../../supervisor/src/end-reason.ts';
+import { parseGpuList, parseGpuMemory } from '../../../supervisor/src/gpu.ts';
 import { parseStat } from '../../../supervisor/src/process-table.ts';
-import { embeddingProblem, scoreProblem } from '../../../supervisor/src/readiness.ts';
-import { canEnter } from '../../../supervisor/src/states.ts';
+import { scoresProblem, vectorsProblem } from '../../../supervisor/src/readiness.ts';
+import { rerankerPrompt } from '../../../supervisor/src/reranker-prompt.ts';
+import { canEnter, modelProcessStates } from '../../../supervisor/src/states.ts';
 
 describe('backOffMs()', () => {
   it('waits 0, 1, 2, 4 … 30 s, however many starts failed', () => {
@@ -23,72 +27,123 @@ describe('failedStartsAfter()', () => {
 });
 
 describe('the states of a model process', () => {
-  const states: ModelProcessState[] = ['starting', 'backing-off', 'loading', 'ready', 'stopping', 'failed'];
+  const comesFrom = (to: ModelProcessState) => modelProcessStates.filter(from => canEnter(from, to));
 
-  it('lead from any living one to stopping and to failed', () => {
-    for (const from of ['starting', 'backing-off', 'loading', 'ready'] as const) {
-      assert.ok(canEnter(from, 'stopping') && canEnter(from, 'failed'), from);
+  it('are those of the table in supervisor/design.md', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../supervisor/design.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| (\w+) +\| ([\w, ]+?) +\|.*$/gm)].filter(([, from]) =>
+      modelProcessStates.some(state => state === from),
+    );
+    assert.deepEqual(
+      rows.map(([, from = '', to = '']) => [from, to.split(', ').sort()]),
+      modelProcessStates.map(from => [from, modelProcessStates.filter(to => canEnter(from, to)).sort()]),
+    );
+  });
+
+  it('lead to ready by a test alone, and back from doubt', () => {
+    assert.deepEqual(comesFrom('ready'), ['testing', 'degraded']);
+  });
+
+  it('lead to a signal from a server that is ready only when it was drained, or failed', () => {
+    assert.deepEqual(comesFrom('draining'), ['ready', 'degraded']);
+    assert.deepEqual(
+      modelProcessStates.filter(to => canEnter('draining', to)),
+      ['stopping'],
+    );
+  });
+
+  it('end in stopped or failed, from which a new life begins', () => {
+    for (const end of ['stopped', 'failed'] as const) {
+      assert.deepEqual(
+        modelProcessStates.filter(to => canEnter(end, to)),
+        ['starting'],
+      );
     }
   });
 
-  it('lead to ready from loading alone', () => {
-    assert.deepEqual(
-      states.filter(from => canEnter(from, 'ready')),
-      ['loading'],
-    );
-  });
-
-  it('end in failed: one life does not start a second server', () => {
-    assert.deepEqual(
-      states.filter(to => canEnter('failed', to)),
-      [],
-    );
-    assert.deepEqual(
-      states.filter(to => canEnter('stopping', to)),
-      ['failed'],
-    );
+  it('are left from every one: no life hangs', () => {
+    for (const state of modelProcessStates)
+      assert.ok(
+        modelProcessStates.some(to => canEnter(state, to)),
+        state,
+      );
   });
 });
 
-describe('embeddingProblem()', () => {
-  const answer = (embedding: unknown) => ({ data: [{ index: 0, embedding }] });
-  const cases: [answer: unknown, problem: RegExp | null][] = [
-    [answer([0.6, 0.8]), null],
-    [answer([0.6004, 0.8]), null],
-    [answer([3, 4]), /length 5.000 instead of 1/],
-    [answer([0, 0]), /length 0/],
-    [answer([0.6, null]), /no numbers/],
-    [answer([]), /no list of numbers/],
-    [answer('AAAA'), /no list of numbers/],
-    [{ data: [] }, /not one embedding/],
-    [{ data: [{ embedding: [1] }, { embedding: [1] }] }, /not one embedding/],
-    [{ error: { message: 'x' } }, /not one embedding/],
-    [null, /not one embedding/],
+describe('vectorsProblem()', () => {
+  const cases: [vectors: unknown[][], dimensions: number | null, problem: RegExp | null][] = [
+    [[[0.6, 0.8]], null, null],
+    [[[0.6004, 0.8]], 2, null],
+    [[[0.6, 0.8]], 3, /2 numbers instead of 3/],
+    [[[3, 4]], null, /length 5.000 instead of 1/],
+    [[[0, 0]], null, /length 0/],
+    [[[0.6, null]], null, /no numbers/],
+    [[[0.6, Number.NaN]], null, /no numbers/],
+    [[[]], null, /no list of numbers/],
+    [['AAAA' as never], null, /no list of numbers/],
+    [[], null, /0 embeddings for 1/],
+    [[[1], [1]], null, /2 embeddings for 1/],
   ];
-  for (const [given, problem] of cases) {
+  for (const [given, dimensions, problem] of cases) {
     it(`finds ${problem ?? 'nothing wrong'} in ${JSON.stringify(given)}`, () => {
-      if (problem === null) assert.equal(embeddingProblem(given), null);
-      else assert.match(embeddingProblem(given) ?? '', problem);
+      const found = vectorsProblem(given, 1, dimensions);
+      if (problem === null) assert.equal(found, null);
+      else assert.match(found ?? '', problem);
     });
   }
 });
 
-describe('scoreProblem()', () => {
-  const answer = (score: unknown) => ({ results: [{ index: 0, relevance_score: score }] });
-  const cases: [answer: unknown, problem: RegExp | null][] = [
-    [answer(0), null],
-    [answer(1), null],
-    [answer(1.01), /not between 0 and 1/],
-    [answer(-0.1), /not between 0 and 1/],
-    [answer(null), /no number/],
-    [answer('0.5'), /no number/],
-    [{ results: [] }, /not one score/],
-    [null, /not one score/],
+describe('scoresProblem()', () => {
+  const cases: [scores: unknown[], problem: RegExp | null][] = [
+    [[0], null],
+    [[1], null],
+    [[1.01], /not between 0 and 1/],
+    [[-0.1], /not between 0 and 1/],
+    [[null], /no number/],
+    [['0.5'], /no number/],
+    [[], /0 scores for 1/],
   ];
   for (const [given, problem] of cases) {
     it(`finds ${problem ?? 'nothing wrong'} in ${JSON.stringify(given)}`, () => {
-      if (problem === null) assert.equal(scoreProblem(given), null);
-      else assert.match(scoreProblem(given) ?? '', problem);
+      const found = scoresProblem(given, 1);
+      if (problem === null) assert.equal(found, null);
+      else assert.match(found ?? '', problem);
+    });
+  }
+});
+
+describe('the prompt of the self-test', () => {
+  it('is what the template comes to', () => {
+    const folder = join(import.meta.dirname, '../../../supervisor/templates/qwen3_reranker.jinja');
+    const template = readFileSync(folder, 'utf8');
+    const [head = '', tail = ''] = [template.slice(0, 60), template.slice(-50)];
+    const prompt = rerankerPrompt('Q', 'D');
+    assert.ok(prompt.startsWith('<|im_start|>system\nJudge whether the Document'), head);
+    // Jinja drops one line break at the end.
+    assert.equal(prompt.slice(-45), tail.slice(0, -1).slice(-45));
+  });
+});
+
+describe('isFinal()', () => {
+  it('is a refused command line, and nothing else', () => {
+    const exit = { code: 1, signal: null, spawnError: null };
+    assert.deepEqual(
+      [isFinal({ ...exit, code: 2 }), isFinal(exit), isFinal({ ...exit, code: 0 }), isFinal('it hangs')],
+      [true, false, false, false],
+    );
+  });
+});
+
+describe('parseGpuMemory()', () => {
+  const cases: [text: string, free: number | null][] = [
+    ['1024, 81559\n', 1024],
+    ['[N/A], [N/A]\n', null],
+    ['', null],
+    ['No devices were found\n', null],
+  ];
+  for (const [text, free] of cases) {
+    it(`reads ${free} from ${JSON.stringify(text)}`, () => {
+      assert.equal(parseGpuMemory(text)?.freeMebibytes ?? null, free);
     });
   }
 });

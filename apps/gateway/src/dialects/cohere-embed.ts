@@ -1,55 +1,182 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedJob, EmbedResult } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
-import { floatsOf, vectorToBase64, vectorToJson } from '../wire/vectors-text.ts';
-import { defineDialect } from './dialect.ts';
-import { checkCount, modelName } from './inputs.ts';
+import { integerTypes, quantize } from '../wire/integer-types.ts';
+import { floatsOf, numbersToJson, vectorsOf, vectorToBase64, vectorToJson } from '../wire/vectors-text.ts';
+import { type DialectContext, defineDialect } from './dialect.ts';
+import { cohereErrors } from './error-shapes.ts';
+import { checkTexts, dimensionsField, integer, modelName, priorityField, textList } from './inputs.ts';
+import { instructionFields, instructionOf, purposeField, queryOf } from './purpose.ts';
 
-const embeddingType = z.enum(['float', 'base64'], {
-  error: 'embedding_types knows "float" and "base64" here',
+const embeddingTypes = ['float', ...integerTypes, 'base64'] as const;
+type EmbeddingType = (typeof embeddingTypes)[number];
+
+/** Cohere's mixed inputs, of which we take texts. */
+const mixedInput = z.object({
+  content: z
+    .array(
+      z.object({
+        type: z.literal('text', { error: 'only content of type "text" is known here' }),
+        text: z.string(),
+      }),
+    )
+    .meta({ minItems: 1 }),
+});
+
+const fields = {
+  model: modelName,
+  input_type: purposeField('input_type'),
+  embedding_types: z
+    .array(z.enum(embeddingTypes, { error: `embedding_types knows ${embeddingTypes.join(', ')}` }))
+    .min(1, 'embedding_types is empty')
+    .nullish(),
+  truncate: z
+    .enum(['NONE', 'START', 'END'], { error: 'truncate must be NONE, START or END' })
+    .nullish()
+    .meta({ description: 'What is cut off of a text that is too long; END when absent, as Cohere says.' }),
+  max_tokens: integer('max_tokens', 1).nullish(),
+  priority: priorityField,
+  ...instructionFields,
+};
+
+const v2Schema = z.object({
+  ...fields,
+  texts: textList('texts').nullish(),
+  inputs: z.array(mixedInput, { error: 'inputs must be a list of {"content": [...]}' }).nullish(),
+  output_dimension: dimensionsField('output_dimension').nullish(),
+});
+const v1Schema = z.object({ ...fields, texts: textList('texts') });
+
+type EmbedRequest = z.infer<typeof v2Schema>;
+
+const meta = z.object({
+  api_version: z.object({ version: z.string() }),
+  billed_units: z.object({ input_tokens: z.int() }),
+});
+const byType = z.object({
+  id: z.string(),
+  embeddings: z.partialRecord(z.enum(embeddingTypes), z.array(z.union([z.array(z.number()), z.string()]))),
+  texts: z.array(z.string()),
+  meta,
+  response_type: z.literal('embeddings_by_type'),
+});
+const asFloats = z.object({
+  id: z.string(),
+  embeddings: z.array(z.array(z.number())),
+  texts: z.array(z.string()),
+  meta,
+  response_type: z.literal('embeddings_floats'),
 });
 
 /** Cohere's `POST /v2/embed`. */
 export const cohereEmbed = defineDialect({
   name: 'cohere-embed',
+  summary: 'Embeddings for clients of Cohere, version 2',
   role: 'embedding',
-  schema: z.object({
-    model: modelName,
-    texts: z.array(z.string(), { error: 'texts must be a list of strings' }),
-    embedding_types: z.array(embeddingType).min(1, 'embedding_types is empty').default(['float']),
-    output_dimension: z
-      .int('output_dimension must be an integer')
-      .min(1, 'output_dimension must be at least 1')
-      .nullish(),
-  }),
+  schema: v2Schema,
+  answer: byType,
   modelOf: request => request.model ?? null,
-  toJob: (request, { limits }): EmbedJob => {
-    checkCount(request.texts.length, 'texts', limits.inputs_per_request);
-    const empty = request.texts.indexOf('');
-    if (empty >= 0)
-      throw new RequestError('invalid_request', `texts[${empty}] is empty.`, { param: `texts[${empty}]` });
-    return { kind: 'embed', inputs: request.texts, dimensions: request.output_dimension ?? null };
-  },
+  toJob,
   countInputs: job => job.inputs.length,
-  *toAnswer(result, request, { requestId }) {
-    yield Buffer.from(`{"id":${JSON.stringify(requestId)},"embeddings":{`);
-    for (const [place, type] of [...new Set(request.embedding_types)].entries()) {
-      yield Buffer.from(`${place > 0 ? ',' : ''}"${type}":[`);
-      yield* vectorsAs(type, result);
-      yield Buffer.from(']');
-    }
-    const meta = { api_version: { version: '2' }, billed_units: { input_tokens: result.promptTokens } };
-    const tail = { texts: request.texts, meta, response_type: 'embeddings_by_type' };
-    yield Buffer.from(`},${JSON.stringify(tail).slice(1)}`);
-  },
-  toErrorBody: (error, requestId) => ({ id: requestId, message: error.message }),
+  isBulk: request => (request.priority ?? 0) > 0,
+  toAnswer: (result, request, { requestId }) =>
+    embeddingsByType(result, request, {
+      types: request.embedding_types ?? ['float'],
+      requestId,
+      version: '2',
+    }),
+  formOf: (_result, request) => ({ isDense: isDense(request) }),
+  errors: cohereErrors,
 });
 
-function* vectorsAs(type: 'float' | 'base64', { vectors, dimensions }: EmbedResult): Iterable<Buffer> {
-  const vectorBytes = dimensions * 4;
-  for (let start = 0; start < vectors.byteLength; start += vectorBytes) {
-    const bytes = vectors.subarray(start, start + vectorBytes);
-    if (start > 0) yield Buffer.from(',');
-    yield type === 'base64' ? Buffer.from(`"${vectorToBase64(bytes)}"`) : vectorToJson(floatsOf(bytes));
+/** Cohere's `POST /v1/embed`, which LangChain still uses: without `embedding_types` the vectors stand alone. */
+export const cohereEmbedV1 = defineDialect({
+  name: 'cohere-embed-v1',
+  summary: 'Embeddings for clients of Cohere, version 1',
+  role: 'embedding',
+  schema: v1Schema,
+  answer: z.union([byType, asFloats]),
+  modelOf: request => request.model ?? null,
+  toJob,
+  countInputs: job => job.inputs.length,
+  isBulk: request => (request.priority ?? 0) > 0,
+  toAnswer: (result, request, { requestId }) =>
+    embeddingsByType(result, request, { types: request.embedding_types ?? null, requestId, version: '1' }),
+  formOf: (_result, request) => ({ isDense: isDense(request) }),
+  errors: cohereErrors,
+});
+
+function toJob(request: EmbedRequest, { limits }: DialectContext): EmbedJob {
+  const inputs = textsOf(request);
+  checkTexts(inputs, request.texts ? 'texts' : 'inputs', limits.inputs_per_request);
+  const truncate = request.truncate ?? 'END';
+  if (truncate === 'NONE' && request.max_tokens != null) {
+    throw new RequestError(
+      'invalid_request',
+      'max_tokens cuts, and truncate is NONE. Leave out one of them.',
+      {
+        param: 'max_tokens',
+      },
+    );
   }
+  return {
+    kind: 'embed',
+    inputs,
+    field: request.texts ? 'texts' : 'inputs',
+    dimensions: request.output_dimension ?? null,
+    query: queryOf(request.input_type, instructionOf(request), { field: 'input_type', inputs }),
+    truncation:
+      truncate === 'NONE'
+        ? null
+        : { maxTokens: request.max_tokens ?? null, keep: truncate === 'END' ? 'start' : 'end' },
+    addSpecialTokens: true,
+  };
+}
+
+function textsOf({ texts, inputs }: EmbedRequest): string[] {
+  if ((texts == null) === (inputs == null)) {
+    throw new RequestError('invalid_request', 'Send texts, or inputs: one of them.', { param: 'texts' });
+  }
+  return texts ?? (inputs ?? []).map(({ content }) => content.map(({ text }) => text).join(''));
+}
+
+const isDense = ({ embedding_types: types }: EmbedRequest) =>
+  types?.every(type => type === 'base64') ?? false;
+
+function* embeddingsByType(
+  result: EmbedResult,
+  request: EmbedRequest,
+  {
+    types,
+    requestId,
+    version,
+  }: { types: readonly EmbeddingType[] | null; requestId: string; version: string },
+): Iterable<string> {
+  yield `{"id":${JSON.stringify(requestId)},"embeddings":`;
+  if (types === null) yield* vectorsAs('float', result);
+  else {
+    for (const [place, type] of [...new Set(types)].entries()) {
+      yield `${place > 0 ? ',' : '{'}"${type}":`;
+      yield* vectorsAs(type, result);
+    }
+    yield '}';
+  }
+  const tail = {
+    texts: textsOf(request),
+    meta: { api_version: { version }, billed_units: { input_tokens: result.promptTokens } },
+    response_type: types === null ? 'embeddings_floats' : 'embeddings_by_type',
+  };
+  yield `,${JSON.stringify(tail).slice(1)}`;
+}
+
+function* vectorsAs(type: EmbeddingType, result: EmbedResult): Iterable<string> {
+  let separator = '[';
+  for (const bytes of vectorsOf(result)) {
+    yield separator;
+    separator = ',';
+    if (type === 'base64') yield `"${vectorToBase64(bytes)}"`;
+    else if (type === 'float') yield vectorToJson(floatsOf(bytes));
+    else yield numbersToJson(quantize(floatsOf(bytes), type));
+  }
+  yield ']';
 }

@@ -1,15 +1,50 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
+import type { Truncation } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
 
 /** A model name; absent, null or empty leaves the choice to the route, as vLLM does. */
 export const modelName = z.string('model must be a string').nullish();
 
-const tokenIds = z.array(z.int());
+// Emptiness is checked by listInputs, which names the place; the schema only tells of it (OpenAPI).
+const text = z.string().meta({ minLength: 1 });
+const tokenId = z.int().meta({ minimum: 0, maximum: 151_935, description: "An id of Qwen3's vocabulary." });
+const tokenIds = z.array(tokenId).meta({ minItems: 1 });
 
 /** `input` of OpenAI's embeddings: a text, texts, token ids, or lists of token ids. */
-export const openaiInput = z.union([z.string(), z.array(z.string()), tokenIds, z.array(tokenIds)], {
-  error: 'input must be a string, a list of strings, a list of token ids, or a list of lists of token ids',
-});
+export const openaiInput = z.union(
+  [text, z.array(text).meta({ minItems: 1 }), tokenIds, z.array(tokenIds).meta({ minItems: 1 })],
+  {
+    error: 'input must be a string, a list of strings, a list of token ids, or a list of lists of token ids',
+  },
+);
+
+/** A list of texts called `name`. */
+export const textList = (name: string) =>
+  z.array(text, { error: `${name} must be a list of strings` }).meta({ minItems: 1 });
+
+/** A flag called `name`. */
+export const flag = (name: string) => z.boolean(`${name} must be true or false`);
+
+/** An integer of at least `minimum` called `name`. */
+export const integer = (name: string, minimum: number) =>
+  z.int(`${name} must be an integer`).min(minimum, `${name} must be at least ${minimum}`);
+
+/** A text called `name`. */
+export const textField = (name: string) => z.string(`${name} must be a string`);
+
+/** A length of vectors called `name`. The most is Qwen3-Embedding-0.6B's; the scheduler knows the model's own. */
+export const dimensionsField = (name: string) =>
+  integer(name, 1).meta({ maximum: 1024, description: 'Length of each vector: cut and normalised again.' });
+
+/** A wish that only one value can fulfil here: the other one would need numbers that are not made. */
+export const only = <const Value extends string | number | boolean>(name: string, value: Value) =>
+  z.literal(value, { error: `${name} can only be ${JSON.stringify(value)} here` }).nullish();
+
+/** vLLM's priority (0 is usual, higher is later); what is later than usual goes with the class `bulk`. */
+export const priorityField = z
+  .int('priority must be an integer')
+  .nullish()
+  .meta({ description: 'Above 0: others go first, as with X-ER-Priority: bulk.' });
 
 /** The inputs of a request as a list, each one text or one list of token ids. Refuses what no model can embed. */
 export function listInputs(
@@ -18,12 +53,26 @@ export function listInputs(
   limit: number,
 ): (string | number[])[] {
   const inputs = typeof input === 'string' ? [input] : isTokenIds(input) ? [input] : input;
-  checkCount(inputs.length, field, limit);
-  inputs.forEach((item, index) => {
-    if (item.length === 0)
-      throw emptyItem(inputs.length === 1 && !Array.isArray(input) ? field : `${field}[${index}]`);
-  });
+  checkTexts(inputs, field, limit, inputs.length === 1 && !Array.isArray(input));
   return inputs;
+}
+
+/** Refuses an empty list, one over `limits.inputs_per_request`, and an empty input in it, by its index. */
+export function checkTexts(
+  inputs: readonly (string | number[])[],
+  field: string,
+  limit: number,
+  isAlone = false,
+): void {
+  checkCount(inputs.length, field, limit);
+  const empty = inputs.findIndex(item => item.length === 0);
+  if (empty < 0) return;
+  const param = isAlone ? field : `${field}[${empty}]`;
+  throw new RequestError(
+    'invalid_request',
+    `${param} is empty. An input needs at least one character or token.`,
+    { param },
+  );
 }
 
 /** Refuses an empty list, and one over `limits.inputs_per_request`. */
@@ -40,10 +89,36 @@ export function checkCount(count: number, field: string, limit: number): void {
   }
 }
 
-const emptyItem = (param: string) =>
-  new RequestError('invalid_request', `${param} is empty. An input needs at least one character or token.`, {
-    param,
-  });
+/** vLLM's two fields that say how an input is cut. */
+export const vllmTruncationFields = {
+  truncate_prompt_tokens: integer('truncate_prompt_tokens', -1)
+    .refine(
+      tokens => tokens !== 0,
+      'truncate_prompt_tokens must be -1 (as many as the model takes) or above 0',
+    )
+    .nullish()
+    .meta({
+      not: { const: 0 },
+      description: 'Cut longer inputs to so many tokens; -1: to what the model takes.',
+    }),
+  truncation_side: z
+    .enum(['left', 'right'], { error: 'truncation_side must be "left" or "right"' })
+    .nullish()
+    .meta({ description: 'The side that is cut off. The last token of the model and the instruction stay.' }),
+};
+
+/** Those as a job has them; null when nothing was asked for. */
+export function vllmTruncation(request: {
+  truncate_prompt_tokens?: number | null | undefined;
+  truncation_side?: 'left' | 'right' | null | undefined;
+}): Truncation | null {
+  const tokens = request.truncate_prompt_tokens ?? null;
+  if (tokens === null) return null;
+  return {
+    maxTokens: tokens === -1 ? null : tokens,
+    keep: request.truncation_side === 'left' ? 'end' : 'start',
+  };
+}
 
 const isTokenIds = (input: string[] | number[] | number[][]): input is number[] =>
   typeof input[0] === 'number';

@@ -1,62 +1,97 @@
-import type { RequestError } from '@er-gateway/shared/errors/request-error';
-import type { EmbedJob, ScoreJob } from '@er-gateway/shared/scheduler-protocol';
+import type { EmbedJob, ScoreJob, Truncation } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
-import { floatsOf, vectorToJson } from '../wire/vectors-text.ts';
+import { floatsOf, vectorsOf, vectorToJson } from '../wire/vectors-text.ts';
 import { defineDialect } from './dialect.ts';
-import { checkCount, listInputs, openaiInput } from './inputs.ts';
+import { teiErrors } from './error-shapes.ts';
+import { checkCount, dimensionsField, flag, listInputs, only, openaiInput, textField } from './inputs.ts';
+import { instructionFields, instructionOf, purposeField, queryOf } from './purpose.ts';
 
-/** TEI's error body; `error_type` is one of its own five names (router/src/http/types.rs). */
-function toErrorBody(error: RequestError) {
-  const errorType =
-    error.status === 429 || error.code === 'overloaded'
-      ? 'Overloaded'
-      : error.status === 503
-        ? 'Unhealthy'
-        : error.status < 500
-          ? 'Validation'
-          : 'Backend';
-  return { error: error.message, error_type: errorType };
+const truncationFields = {
+  truncate: flag('truncate').nullish(),
+  truncation_direction: z
+    .enum(['Left', 'Right', 'left', 'right'], { error: 'truncation_direction must be "Left" or "Right"' })
+    .nullish()
+    .meta({ description: 'The side that is cut off; Right when absent.' }),
+};
+
+function truncationOf({
+  truncate,
+  truncation_direction: direction,
+}: {
+  truncate?: boolean | null | undefined;
+  truncation_direction?: string | null | undefined;
+}): Truncation | null {
+  if (!truncate) return null;
+  return { maxTokens: null, keep: direction?.toLowerCase() === 'left' ? 'end' : 'start' };
 }
 
 /** Hugging Face text-embeddings-inference, `POST /embed`: vectors as a bare list of lists. */
 export const teiEmbed = defineDialect({
   name: 'tei-embed',
+  summary: 'Embeddings for clients of Hugging Face text-embeddings-inference',
   role: 'embedding',
   schema: z.object({
     inputs: openaiInput,
-    dimensions: z.int('dimensions must be an integer').min(1, 'dimensions must be at least 1').nullish(),
+    ...truncationFields,
+    prompt_name: purposeField('prompt_name'),
+    normalize: only('normalize', true),
+    dimensions: dimensionsField('dimensions').nullish(),
+    ...instructionFields,
   }),
+  answer: z.array(z.array(z.number())),
   modelOf: () => null,
-  toJob: (request, { limits }): EmbedJob => ({
-    kind: 'embed',
-    inputs: listInputs(request.inputs, 'inputs', limits.inputs_per_request),
-    dimensions: request.dimensions ?? null,
-  }),
-  countInputs: job => job.inputs.length,
-  *toAnswer({ vectors, dimensions }) {
-    const vectorBytes = dimensions * 4;
-    for (let start = 0; start < vectors.byteLength; start += vectorBytes) {
-      yield Buffer.from(start === 0 ? '[' : ',');
-      yield vectorToJson(floatsOf(vectors.subarray(start, start + vectorBytes)));
-    }
-    yield Buffer.from(']');
+  toJob: (request, { limits }): EmbedJob => {
+    const inputs = listInputs(request.inputs, 'inputs', limits.inputs_per_request);
+    return {
+      kind: 'embed',
+      inputs,
+      field: 'inputs',
+      dimensions: request.dimensions ?? null,
+      query: queryOf(request.prompt_name, instructionOf(request), { field: 'prompt_name', inputs }),
+      truncation: truncationOf(request),
+      addSpecialTokens: true,
+    };
   },
-  toErrorBody,
+  countInputs: job => job.inputs.length,
+  *toAnswer(result) {
+    let separator = '[';
+    for (const bytes of vectorsOf(result)) {
+      yield separator;
+      separator = ',';
+      yield vectorToJson(floatsOf(bytes));
+    }
+    yield ']';
+  },
+  errors: teiErrors,
 });
 
 /** TEI's `POST /rerank`: scores as a bare list, best first. */
 export const teiRerank = defineDialect({
   name: 'tei-rerank',
+  summary: 'Rerank for clients of Hugging Face text-embeddings-inference (by texts)',
   role: 'reranker',
   schema: z.object({
-    query: z.string('query must be a string').min(1, 'query is empty'),
-    texts: z.array(z.string(), { error: 'texts must be a list of strings' }),
-    return_text: z.boolean('return_text must be true or false').default(false),
+    query: textField('query').min(1, 'query is empty'),
+    texts: z.array(z.string(), { error: 'texts must be a list of strings' }).meta({ minItems: 1 }),
+    ...truncationFields,
+    return_text: flag('return_text').nullish(),
+    raw_scores: only('raw_scores', false),
+    ...instructionFields,
   }),
+  answer: z.array(z.object({ index: z.int(), score: z.number(), text: z.string().optional() })),
   modelOf: () => null,
   toJob: (request, { limits }): ScoreJob => {
     checkCount(request.texts.length, 'texts', limits.inputs_per_request);
-    return { kind: 'score', queries: [request.query], documents: request.texts, instruction: null };
+    return {
+      kind: 'score',
+      queries: [request.query],
+      documents: request.texts,
+      field: 'texts',
+      instruction: instructionOf(request),
+      truncation: truncationOf(request),
+      maxTokensPerQuery: null,
+      maxTokensPerDocument: null,
+    };
   },
   countInputs: job => job.documents.length,
   toAnswer: (result, request) =>
@@ -65,5 +100,5 @@ export const teiRerank = defineDialect({
         .map((score, index) => ({ index, score, ...(request.return_text && { text: request.texts[index] }) }))
         .sort((a, b) => b.score - a.score),
     ),
-  toErrorBody,
+  errors: teiErrors,
 });

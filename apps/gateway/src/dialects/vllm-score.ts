@@ -2,43 +2,73 @@ import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
 import { defineDialect } from './dialect.ts';
-import { checkCount, modelName } from './inputs.ts';
+import { checkCount, modelName, priorityField, vllmTruncation, vllmTruncationFields } from './inputs.ts';
+import { scoringFields, scoringOf } from './rerank-fields.ts';
 
-const texts = z.union([z.string(), z.array(z.string())], { error: 'must be a string or a list of strings' });
+const texts = (name: string) =>
+  z
+    .union([z.string(), z.array(z.string()).meta({ minItems: 1 })], {
+      error: `${name} must be a string or a list of strings`,
+    })
+    .nullish();
+
+const leftNames = ['queries', 'text_1', 'data_1'] as const;
+const rightNames = ['documents', 'items', 'text_2', 'data_2'] as const;
 
 const schema = z.object({
   model: modelName,
-  queries: texts.optional(),
-  documents: texts.optional(),
-  items: texts.optional(),
-  text_1: texts.optional(),
-  text_2: texts.optional(),
-  data_1: texts.optional(),
-  data_2: texts.optional(),
-  instruction: z.string('instruction must be a string').nullish(),
+  queries: texts('queries'),
+  documents: texts('documents'),
+  items: texts('items'),
+  text_1: texts('text_1'),
+  text_2: texts('text_2'),
+  data_1: texts('data_1'),
+  data_2: texts('data_2'),
+  priority: priorityField,
+  ...scoringFields,
+  ...vllmTruncationFields,
 });
 
 type ScoreRequest = z.infer<typeof schema>;
 
-/** vLLM's `POST /score` and `/v1/score`: pairs 1:1, 1:N or N:N under four spellings. */
+/** vLLM's `POST /score` and `/v1/score`: pairs 1:1, 1:N or N:N under its four spellings. */
 export const vllmScore = defineDialect({
   name: 'vllm-score',
+  summary: 'Scores of pairs for clients of vLLM',
   role: 'reranker',
   schema,
+  answer: z.object({
+    id: z.string(),
+    object: z.literal('list'),
+    created: z.int(),
+    model: z.string(),
+    data: z.array(z.object({ index: z.int(), object: z.literal('score'), score: z.number() })),
+    usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
+  }),
   modelOf: request => request.model ?? null,
   toJob: (request, { limits }): ScoreJob => {
-    const { left, right } = sidesOf(request);
-    checkCount(right.length, 'documents', limits.inputs_per_request);
-    if (left.length !== 1 && left.length !== right.length) {
+    const left = sideOf(request, leftNames, 'text_1');
+    const right = sideOf(request, rightNames, 'text_2');
+    checkCount(left.texts.length, left.name, limits.inputs_per_request);
+    checkCount(right.texts.length, right.name, limits.inputs_per_request);
+    if (left.texts.length !== 1 && left.texts.length !== right.texts.length) {
       throw new RequestError(
         'invalid_request',
-        `${left.length} queries and ${right.length} documents do not pair up: send one query, or as many as documents.`,
-        { param: 'queries' },
+        `${left.texts.length} of ${left.name} and ${right.texts.length} of ${right.name} do not pair up: send one of ${left.name}, or as many as of ${right.name}.`,
+        { param: left.name },
       );
     }
-    return { kind: 'score', queries: left, documents: right, instruction: request.instruction ?? null };
+    return {
+      kind: 'score',
+      queries: left.texts,
+      documents: right.texts,
+      field: right.name,
+      truncation: vllmTruncation(request),
+      ...scoringOf(request),
+    };
   },
   countInputs: job => job.documents.length,
+  isBulk: request => (request.priority ?? 0) > 0,
   toAnswer: (result, _request, { requestId }) =>
     JSON.stringify({
       id: `score-${requestId}`,
@@ -50,14 +80,23 @@ export const vllmScore = defineDialect({
     }),
 });
 
-function sidesOf(request: ScoreRequest): { left: string[]; right: string[] } {
-  const left = request.queries ?? request.text_1 ?? request.data_1;
-  const right = request.documents ?? request.items ?? request.text_2 ?? request.data_2;
-  if (left === undefined || right === undefined) {
-    throw new RequestError('invalid_request', 'Send queries and documents (or text_1 and text_2).', {
-      param: left === undefined ? 'queries' : 'documents',
-    });
+/** One side of the pairs, under the name that it was sent by. Throws RequestError for none, and for two. */
+function sideOf<Name extends (typeof leftNames)[number] | (typeof rightNames)[number]>(
+  request: ScoreRequest,
+  names: readonly Name[],
+  modern: Name,
+): { name: Name; texts: string[] } {
+  const sent = names.filter(name => request[name] != null);
+  const [name] = sent;
+  if (name === undefined || sent.length > 1) {
+    throw new RequestError(
+      'invalid_request',
+      name === undefined
+        ? `${names.join(' or ')} is missing: a pair needs two sides.`
+        : `${sent.join(' and ')} are the same side of the pairs. Send one of them.`,
+      { param: name === undefined ? (names[0] ?? modern) : name },
+    );
   }
-  const asList = (value: string | string[]) => (typeof value === 'string' ? [value] : value);
-  return { left: asList(left), right: asList(right) };
+  const value = request[name] as string | string[];
+  return { name, texts: typeof value === 'string' ? [value] : value };
 }

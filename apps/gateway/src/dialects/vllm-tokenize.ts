@@ -1,37 +1,50 @@
 import type { DetokenizeJob, TokenizeJob } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
 import { defineDialect } from './dialect.ts';
-import { modelName } from './inputs.ts';
+import { flag, modelName, textField } from './inputs.ts';
 
 /** vLLM's `POST /tokenize`. */
 export const vllmTokenize = defineDialect({
   name: 'vllm-tokenize',
+  summary: 'Token ids of a text, for clients of vLLM',
   role: 'named',
   schema: z.object({
     model: modelName,
-    prompt: z.string('prompt must be a string'),
-    add_special_tokens: z.boolean('add_special_tokens must be true or false').default(true),
+    prompt: textField('prompt'),
+    add_special_tokens: flag('add_special_tokens').nullish(),
+    return_token_strs: flag('return_token_strs').nullish(),
+  }),
+  answer: z.object({
+    count: z.int(),
+    max_model_len: z.int(),
+    tokens: z.array(z.int()),
+    token_strs: z.array(z.string()).nullable(),
   }),
   modelOf: request => request.model ?? null,
   toJob: (request, { role }): TokenizeJob => ({
     kind: 'tokenize',
     role,
     prompt: request.prompt,
-    addSpecialTokens: request.add_special_tokens,
+    addSpecialTokens: request.add_special_tokens ?? true,
+    returnTokenStrs: request.return_token_strs ?? false,
   }),
   countInputs: () => 1,
-  toAnswer: ({ tokens, maxModelLen }) =>
-    JSON.stringify({ count: tokens.length, max_model_len: maxModelLen, tokens, token_strs: null }),
+  toAnswer: ({ tokens, tokenStrs, maxModelLen }) =>
+    JSON.stringify({ count: tokens.length, max_model_len: maxModelLen, tokens, token_strs: tokenStrs }),
 });
 
 /** vLLM's `POST /detokenize`. */
 export const vllmDetokenize = defineDialect({
   name: 'vllm-detokenize',
+  summary: 'The text of token ids, for clients of vLLM',
   role: 'named',
   schema: z.object({
     model: modelName,
-    tokens: z.array(z.int().min(0), { error: 'tokens must be a list of token ids' }),
+    tokens: z.array(z.int().min(0).meta({ maximum: 151_935 }), {
+      error: 'tokens must be a list of token ids',
+    }),
   }),
+  answer: z.object({ prompt: z.string() }),
   modelOf: request => request.model ?? null,
   toJob: (request, { role }): DetokenizeJob => ({ kind: 'detokenize', role, tokens: request.tokens }),
   countInputs: () => 1,

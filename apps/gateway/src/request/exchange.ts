@@ -14,7 +14,7 @@ export interface Route {
   access: 'key' | 'admin';
   /** Whether a request counts against the key's requests a minute. Administration does not, or it would lock itself out. */
   isCharged: boolean;
-  /** Language of its answers and errors; null is OpenAI's. */
+  /** Language of its answers and errors before the body is known; null is OpenAI's. */
   dialect: Dialect | null;
 }
 
@@ -33,8 +33,9 @@ export class Exchange {
   wishes: RequestWishes = { priority: 'interactive', timeoutMs: null, noStore: false };
   key: KeyRecord | null = null;
   limit: RateLimitOutcome | null = null;
+  /** Language of its answers and errors; null is OpenAI's. */
+  dialect: Dialect | null;
   /** For the record. */
-  dialect: string | null = null;
   role: Role | null = null;
   model: string | null = null;
   inputs = 0;
@@ -47,6 +48,7 @@ export class Exchange {
     this.req = req;
     this.res = res;
     this.route = route;
+    this.dialect = route.dialect;
     const wanted = req.headers['x-request-id'];
     this.id = typeof wanted === 'string' && acceptableId.test(wanted) ? wanted : randomUUID();
     const hangUp = new AbortController();

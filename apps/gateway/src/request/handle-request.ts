@@ -6,7 +6,8 @@ import type { Logger } from '@er-gateway/shared/logger';
 import type { StateStore } from '@er-gateway/shared/state/store';
 import type { RequestHandler } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
-import type { DialectRoute } from '../dialects/table.ts';
+import { refuseUnknownNumberFields } from '../dialects/number-fields.ts';
+import { type DialectRoute, dialectOf } from '../dialects/table.ts';
 import type { SchedulerClient } from '../scheduler-client.ts';
 import { authenticate } from './authenticate.ts';
 import { chargeRateLimit } from './charge-rate-limit.ts';
@@ -53,20 +54,23 @@ export function handleRequest(
 
 /** The work of a route that asks a model: body -> dialect -> job -> scheduler -> answer in the dialect. */
 export function handleModelRequest(
-  { path, dialect: usual, otherwise }: DialectRoute,
+  dialectRoute: DialectRoute,
   dependencies: RequestDependencies,
 ): RequestHandler {
   const { config, scheduler } = dependencies;
+  const { path, dialect: usual } = dialectRoute;
   const route: Route = { name: path, access: 'key', isCharged: true, dialect: usual };
   return handleRequest(route, dependencies, async exchange => {
-    exchange.wishes = readWishes(exchange.req.headers);
+    const { headers } = exchange.req;
+    exchange.wishes = readWishes(headers);
     const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
-    const dialect = otherwise?.when(body) ? otherwise.dialect : usual;
+    const dialect = dialectOf(dialectRoute, body, headers);
+    exchange.dialect = dialect;
     const request = parseRequest(dialect, body);
     const role = chooseModel(dialect.role, dialect.modelOf(request), config.models);
     const context = { requestId: exchange.id, role, limits: config.limits };
     const job = dialect.toJob(request, context);
-    exchange.dialect = dialect.name;
+    if (dialect.isBulk?.(request)) exchange.wishes.priority = 'bulk';
     exchange.role = role;
     exchange.model = config.models[role].served_name;
     exchange.inputs = dialect.countInputs(job);
@@ -79,7 +83,9 @@ export function handleModelRequest(
 
     exchange.res.setHeader('x-er-engine', result.engine);
     exchange.res.setHeader('x-er-cache', `${result.cacheHits}/${exchange.inputs}`);
-    await sendAnswer(exchange, dialect.toAnswer(result, request, context));
+    if (result.truncated.length > 0) exchange.res.setHeader('x-er-truncated', toRanges(result.truncated));
+    const form = dialect.formOf?.(result, request, context);
+    await sendAnswer(exchange, dialect.toAnswer(result, request, context), form);
   });
 }
 
@@ -91,6 +97,7 @@ function asObject(body: unknown): Record<string, unknown> {
 }
 
 function parseRequest(dialect: Dialect, body: Record<string, unknown>): unknown {
+  refuseUnknownNumberFields(body, dialect.schema.shape);
   const parsed = dialect.schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const [first, ...others] = parsed.error.issues;
@@ -108,6 +115,23 @@ function toParam(path: PropertyKey[]): string {
   return path
     .map((part, depth) => (typeof part === 'number' ? `[${part}]` : `${depth > 0 ? '.' : ''}${String(part)}`))
     .join('');
+}
+
+/** More than this many ranges are not told: headers have limits. */
+const mostRanges = 200;
+
+/** Indexes in ascending order as ranges: `0-4,7`. Ends in `,...` when there are more than fit. */
+function toRanges(indexes: readonly number[]): string {
+  const ranges: { first: number; last: number }[] = [];
+  for (const index of indexes) {
+    const range = ranges.at(-1);
+    if (range && range.last === index - 1) range.last = index;
+    else ranges.push({ first: index, last: index });
+  }
+  const texts = ranges
+    .slice(0, mostRanges)
+    .map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`));
+  return texts.join(',') + (ranges.length > mostRanges ? ',...' : '');
 }
 
 /** The model for a request. Throws RequestError when it names one that is not here, or one for other work. */

@@ -49,7 +49,7 @@ export class Recorder {
       address: req.socket.remoteAddress ?? null,
       method: req.method,
       route: route.name,
-      dialect: exchange.dialect,
+      dialect: exchange.dialect?.name ?? null,
       model: exchange.model,
       inputs: exchange.inputs,
       tokens: exchange.promptTokens,

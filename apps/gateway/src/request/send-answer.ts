@@ -1,35 +1,67 @@
+import type { Writable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { AnswerBody } from '../dialects/dialect.ts';
+import type { AnswerBody, AnswerForm } from '../dialects/dialect.ts';
+import { chooseCoding } from '../wire/content-coding.ts';
 import { ClientGone, type Exchange } from './exchange.ts';
 
 /** Answers up to this size are sent whole, with Content-Length; larger ones as they are made. */
 const wholeUpToBytes = 128 * 1024;
 
-/** Sends a 200. Large answers are made and sent a part at a time, at the client's pace, letting other requests in between. */
-export async function sendAnswer(exchange: Exchange, body: AnswerBody): Promise<void> {
-  if (typeof body === 'string' || Buffer.isBuffer(body)) return sendWhole(exchange, 200, body);
-  const parts = body[Symbol.iterator]();
+/** Answers below this size cost more to compress than a local network needs to carry them: one float vector has 13 kB. */
+const worthCompressingBytes = 32 * 1024;
+
+const jsonType = 'application/json';
+
+/**
+ * Sends a 200. Large answers are made and sent a part at a time, at the client's pace, letting other requests in between,
+ * and compressed when the client asks for it.
+ */
+export async function sendAnswer(
+  exchange: Exchange,
+  body: AnswerBody,
+  { contentType = jsonType, headers = {}, isDense = false }: AnswerForm = {},
+): Promise<void> {
+  const { res, req } = exchange;
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+  const whole = typeof body === 'string' || Buffer.isBuffer(body);
+  const parts: Iterator<string | Buffer> = (whole ? [body] : body)[Symbol.iterator]();
   const first = takeUpTo(parts, wholeUpToBytes);
-  if (first.isLast) return sendWhole(exchange, 200, first.bytes);
-  const { res } = exchange;
+  const mayCompress = !isDense && first.body.length >= worthCompressingBytes;
+  if (mayCompress) res.setHeader('vary', 'accept-encoding');
+  const coding = mayCompress ? chooseCoding(req.headers['accept-encoding']) : null;
+  if (first.isLast && coding === null) return sendWhole(exchange, 200, first.body, contentType);
+
   setCommonHeaders(exchange);
-  res.writeHead(200, { 'content-type': 'application/json' });
-  for (let slice = first; ; slice = takeUpTo(parts, wholeUpToBytes)) {
-    if (exchange.signal.aborted) throw new ClientGone();
-    if (!res.write(slice.bytes)) await drained(exchange);
-    if (slice.isLast) break;
-    await nextTurn();
+  res.writeHead(200, { 'content-type': contentType, ...(coding && { 'content-encoding': coding.name }) });
+  const encoder = coding?.createEncoder();
+  encoder?.pipe(res);
+  const target = encoder ?? res;
+  try {
+    for (let slice = first; ; slice = takeUpTo(parts, wholeUpToBytes)) {
+      if (exchange.signal.aborted) throw new ClientGone();
+      if (!target.write(slice.body)) await drained(target, exchange.signal);
+      if (slice.isLast) break;
+      await nextTurn();
+    }
+  } catch (error) {
+    encoder?.destroy();
+    throw error;
   }
   exchange.timings.end('write');
-  res.end();
+  target.end();
 }
 
 /** Sends an answer or an error of any status in one piece. */
-export function sendWhole(exchange: Exchange, status: number, body: string | Buffer): void {
+export function sendWhole(
+  exchange: Exchange,
+  status: number,
+  body: string | Buffer,
+  contentType = jsonType,
+): void {
   const { res, req } = exchange;
   exchange.timings.end('write');
   setCommonHeaders(exchange);
-  res.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+  res.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
   res.end(req.method === 'HEAD' ? undefined : body);
 }
 
@@ -51,22 +83,32 @@ function toDuration(milliseconds: number): string {
   return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`;
 }
 
-function takeUpTo(parts: Iterator<Buffer>, bytes: number): { bytes: Buffer; isLast: boolean } {
-  const taken: Buffer[] = [];
-  let size = 0;
-  while (size < bytes) {
+/** The next parts, joined; those of one answer are all strings or all buffers. */
+function takeUpTo(
+  parts: Iterator<string | Buffer>,
+  length: number,
+): { body: string | Buffer; isLast: boolean } {
+  let text = '';
+  const buffers: Buffer[] = [];
+  let taken = 0;
+  let isLast = false;
+  while (taken < length) {
     const { value, done } = parts.next();
-    if (done) return { bytes: Buffer.concat(taken, size), isLast: true };
-    taken.push(value);
-    size += value.length;
+    if (done) {
+      isLast = true;
+      break;
+    }
+    if (typeof value === 'string') text += value;
+    else buffers.push(value);
+    taken += value.length;
   }
-  return { bytes: Buffer.concat(taken, size), isLast: false };
+  return { body: buffers.length > 0 ? Buffer.concat(buffers, taken) : text, isLast };
 }
 
-function drained({ res, signal }: Exchange): Promise<void> {
+function drained(target: Writable, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(new ClientGone());
-    res.once('drain', () => {
+    target.once('drain', () => {
       signal.removeEventListener('abort', onAbort);
       resolve();
     });

@@ -1,6 +1,6 @@
-import { type RequestError, toRequestError } from '@er-gateway/shared/errors/request-error';
+import { toRequestError } from '@er-gateway/shared/errors/request-error';
 import { describeError, type Logger } from '@er-gateway/shared/logger';
-import type { Dialect } from '../dialects/dialect.ts';
+import { openaiErrors } from '../dialects/error-shapes.ts';
 import { ClientGone, type Exchange } from './exchange.ts';
 import { sendWhole } from './send-answer.ts';
 
@@ -35,15 +35,10 @@ export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): 
     res.setHeader('retry-after-ms', Math.max(1, Math.ceil(error.retryAfterMs)));
   }
   stopReading(exchange);
-  sendWhole(exchange, error.status, JSON.stringify(errorBody(error, exchange.route.dialect, id)));
-}
-
-/** The error in a dialect's words; OpenAI's when it has none. */
-function errorBody(error: RequestError, dialect: Dialect | null, requestId: string): unknown {
-  return (
-    dialect?.toErrorBody?.(error, requestId) ?? {
-      error: { message: error.message, type: error.type, param: error.param, code: error.code },
-    }
+  sendWhole(
+    exchange,
+    error.status,
+    JSON.stringify((exchange.dialect?.errors ?? openaiErrors).toBody(error, id)),
   );
 }
 

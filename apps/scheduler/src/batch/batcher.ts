@@ -5,6 +5,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { refusalFor, UpstreamFailure } from '../upstream/upstream-failure.ts';
 import type { UpstreamPool } from '../upstream/upstream-pool.ts';
 import type { Wire } from '../wire/wire.ts';
+import { SlotFinder } from './slot-finder.ts';
 
 /** Weight of the newest call in the running mean of the drain rate. */
 const drainSmoothing = 0.2;
@@ -14,6 +15,8 @@ export interface BatcherOptions {
   wire: Wire;
   /** Most items and tokens in one call. */
   budget: { items: number; tokens: number };
+  /** Calls under way on one server at once; null finds out. */
+  slots: number | null;
   /** A call has ended, one way or the other. */
   onCallEnd?: (call: EndedCall) => void;
   now?: () => number;
@@ -27,6 +30,8 @@ export interface EndedCall {
 
 /** What a batcher has done, for the eyes of operators and the bench. */
 export interface BatcherReport {
+  /** Calls that one server may have under way now. */
+  slots: number;
   waitingItems: number;
   waitingTokens: number;
   calls: number;
@@ -46,6 +51,7 @@ export class Batcher {
   readonly #options: BatcherOptions;
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
+  readonly #slotFinder = new SlotFinder();
   #isWakeDue = false;
   #calls = 0;
   #items = 0;
@@ -62,6 +68,11 @@ export class Batcher {
     this.#wakeSoon();
   }
 
+  /** Calls that one server may have under way now. */
+  get slots(): number {
+    return this.#options.slots ?? this.#slotFinder.slots;
+  }
+
   /** A server came or went, or became idle: look again. */
   wake(): void {
     clearTimeout(this.#timer);
@@ -71,7 +82,11 @@ export class Batcher {
       if (this.queue.size === 0) return;
       const now = this.#now();
       const isFull = this.queue.size >= budget.items || this.queue.tokens >= budget.tokens;
-      const next = pool.nextFree(now, isFull, wire.canJoinJobs);
+      const next = pool.nextFree(now, this.slots, upstream => ({
+        items: this.#itemsWaitingForOne(),
+        isFull,
+        isShared: wire.canJoinJobs(upstream),
+      }));
       if (next === null) {
         if (pool.isDown) this.#refuseAll();
         return;
@@ -92,6 +107,7 @@ export class Batcher {
 
   report(): BatcherReport {
     return {
+      slots: this.slots,
       waitingItems: this.queue.size,
       waitingTokens: this.queue.tokens,
       calls: this.#calls,
@@ -123,21 +139,32 @@ export class Batcher {
     this.#items += batch.length;
     const cancel = new AbortController();
     const watched = watchAbandonment(batch, cancel);
-    upstream.started(tokens, startedAt);
+    const size = { items: batch.length, tokens };
+    upstream.started(size, startedAt);
     try {
       const results = await wire.send(upstream, batch, cancel.signal);
-      upstream.succeeded(this.#now() - startedAt);
-      this.#learnRate(batch.length, tokens, this.#now() - startedAt);
-      onCallEnd?.({ outcome: 'ok', durationMs: this.#now() - startedAt });
+      const now = this.#now();
+      const durationMs = now - startedAt;
+      upstream.succeeded(now, durationMs, this.#itemsWaitingForOne());
+      upstream.recent.add(durationMs, batch.length, now);
+      this.#learnRate(batch.length, tokens, durationMs);
+      const inSystemMs = batch.reduce((sum, item) => sum + now - item.arrivedAt, 0);
+      this.#slotFinder.ended(now, { ...size, durationMs, inSystemMs });
+      onCallEnd?.({ outcome: 'ok', durationMs });
       this.#deliver(batch, results);
     } catch (error) {
       onCallEnd?.({ outcome: outcomeOf(error), durationMs: this.#now() - startedAt });
       await this.#fail(upstream, batch, error);
     } finally {
       watched.end();
-      upstream.ended(tokens);
+      upstream.ended(size);
       this.wake();
     }
+  }
+
+  /** What waits is shared by the servers. */
+  #itemsWaitingForOne(): number {
+    return this.queue.size / Math.max(1, this.#options.pool.availableCount);
   }
 
   #deliver(batch: readonly Item[], results: readonly (ItemResult | UpstreamFailure)[]): void {
@@ -169,7 +196,8 @@ export class Batcher {
       else await this.#runHalves(upstream, wanted);
       return;
     }
-    for (const item of wanted) item.failedCalls++;
+    // Nobody listened: the call has reached no server, and says nothing of its items.
+    if (error.kind !== 'refused') for (const item of wanted) item.failedCalls++;
     await pool.failed(upstream, error);
     if (!pool.isReady) {
       const refusal = pool.unavailable();

@@ -10,16 +10,18 @@ export async function runEmbedJob(
   { lane, tokenizer }: ServedModel,
   context: JobContext,
 ): Promise<EmbedResult> {
-  const { signal } = context;
-  const inputs = await prepareEmbedding(job.inputs, {
+  const { pool } = lane;
+  const { inputs, truncated } = await prepareEmbedding(job, {
     tokenizer,
-    maxTokens: lane.pool.maxInputTokens,
-    signal,
+    maxTokens: pool.maxInputTokens,
+    isBuiltin: pool.identity().engine.startsWith('builtin'),
+    signal: context.signal,
   });
-  const { results, ...outcome } = await lane.run(inputs, context);
+  const { results, ...outcome } = await lane.run(inputs, { ...context, field: job.field });
   return {
-    ...lane.pool.identity(),
+    ...pool.identity(),
     promptTokens: results.reduce((sum, { tokens }) => sum + tokens, 0),
+    truncated,
     ...joinVectors(
       results.map(({ vector }) => vector as Uint8Array),
       job.dimensions,

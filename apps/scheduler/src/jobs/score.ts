@@ -10,11 +10,16 @@ export async function runScoreJob(
   context: JobContext,
 ): Promise<ScoreResult> {
   const { signal } = context;
-  const inputs = await preparePairs(job, { tokenizer, maxTokens: lane.pool.maxInputTokens, signal });
-  const { results, ...outcome } = await lane.run(inputs, context);
+  const { inputs, truncated } = await preparePairs(job, {
+    tokenizer,
+    maxTokens: lane.pool.maxInputTokens,
+    signal,
+  });
+  const { results, ...outcome } = await lane.run(inputs, { ...context, field: job.field });
   return {
     ...lane.pool.identity(),
     promptTokens: results.reduce((sum, { tokens }) => sum + tokens, 0),
+    truncated,
     scores: results.map(({ score }) => score as number),
     ...outcome,
   };

@@ -5,48 +5,55 @@ import type {
   TokenizeResult,
 } from '@er-gateway/shared/scheduler-protocol';
 import type { JobContext } from '../job-context.ts';
+import { checkIds } from '../models/model-input.ts';
+import type { ServedModel } from '../served-model.ts';
 import type { UpstreamPool } from '../upstream/upstream-pool.ts';
+
+/** What vLLM answers to /tokenize. */
+interface TokenizeAnswer {
+  tokens: number[];
+  token_strs?: string[] | null;
+  max_model_len: number;
+}
 
 /** The prompt's token ids as the model server says them, special-token text included. */
 export async function runTokenizeJob(
-  job: TokenizeJob,
-  pool: UpstreamPool,
+  { prompt, addSpecialTokens, returnTokenStrs }: TokenizeJob,
+  { lane: { pool } }: ServedModel,
   context: JobContext,
 ): Promise<TokenizeResult> {
-  const { answer, ...timings } = await ask<{ tokens: number[]; max_model_len: number }>(
-    pool,
-    context,
-    '/tokenize',
-    {
-      prompt: job.prompt,
-      add_special_tokens: job.addSpecialTokens,
-    },
-  );
+  const { answer, ...timings } = await ask<TokenizeAnswer>(pool, context, '/tokenize', {
+    prompt,
+    add_special_tokens: addSpecialTokens,
+    return_token_strs: returnTokenStrs,
+  });
   return {
     ...pool.identity(),
     ...timings,
     tokens: answer.tokens,
+    tokenStrs: answer.token_strs ?? null,
     maxModelLen: answer.max_model_len,
     promptTokens: answer.tokens.length,
     cacheHits: 0,
+    truncated: [],
   };
 }
 
 /** The text of token ids. */
 export async function runDetokenizeJob(
-  job: DetokenizeJob,
-  pool: UpstreamPool,
+  { tokens }: DetokenizeJob,
+  { lane: { pool }, tokenizer }: ServedModel,
   context: JobContext,
 ): Promise<DetokenizeResult> {
-  const { answer, ...timings } = await ask<{ prompt: string }>(pool, context, '/detokenize', {
-    tokens: job.tokens,
-  });
+  if (tokenizer !== null) checkIds(tokens, tokenizer.vocabularySize, 'tokens');
+  const { answer, ...timings } = await ask<{ prompt: string }>(pool, context, '/detokenize', { tokens });
   return {
     ...pool.identity(),
     ...timings,
     prompt: answer.prompt,
-    promptTokens: job.tokens.length,
+    promptTokens: tokens.length,
     cacheHits: 0,
+    truncated: [],
   };
 }
 

@@ -1,7 +1,12 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
+import type { Truncation } from '@er-gateway/shared/scheduler-protocol';
+import type { PreparedInput } from '../model-lane.ts';
 
-/** An input as callers send it: a text, or token ids. */
-export type ModelInput = string | number[];
+/** A job's inputs as they go to the server, and the indexes of those that were cut. */
+export interface PreparedInputs {
+  inputs: PreparedInput[];
+  truncated: number[];
+}
 
 /** Bytes of a token, roughly, in most languages; only for budgets where the true count is not known. */
 const bytesPerToken = 4;
@@ -15,7 +20,25 @@ export function estimateTokens(text: string): number {
 export function tooLong(field: string, tokens: number, limit: number): RequestError {
   return new RequestError(
     'invalid_request',
-    `${field} has ${tokens} tokens; this model takes at most ${limit}. Shorten it or split it.`,
+    `${field} has ${tokens} tokens; this model takes at most ${limit}. Shorten it, split it, or ask for truncation.`,
+    { param: field },
+  );
+}
+
+/** The error for a limit that what must stay (instruction, template, query) fills alone. */
+export function noRoom(field: string, limit: number): RequestError {
+  return new RequestError(
+    'invalid_request',
+    `${field} cannot be cut to ${limit} tokens: nothing of it would be left beside what must stay around it.`,
+    { param: field },
+  );
+}
+
+/** The error for a cut by tokens where only the model server has a tokenizer. */
+export function cannotCount(field: string): RequestError {
+  return new RequestError(
+    'invalid_request',
+    `${field} cannot be cut to a number of tokens here: only the model server can count them. Cut the text yourself, or give the gateway the model's folder (models.*.path).`,
     { param: field },
   );
 }
@@ -25,9 +48,23 @@ export function checkBytes(text: string, maxTokens: number, longestTokenBytes: n
   if (text.length <= maxTokens || Buffer.byteLength(text) <= maxTokens * longestTokenBytes) return;
   throw new RequestError(
     'invalid_request',
-    `${field} is far too long: this model takes at most ${maxTokens} tokens. Shorten it or split it.`,
+    `${field} is far too long: this model takes at most ${maxTokens} tokens. Shorten it, split it, or ask for truncation.`,
     { param: field },
   );
+}
+
+/** The part of a text that is worth tokenizing when it will be cut to `maxTokens`: at least so many tokens of one end. */
+export function worthReading(
+  text: string,
+  {
+    maxTokens,
+    longestTokenBytes,
+    keep,
+  }: { maxTokens: number; longestTokenBytes: number } & Pick<Truncation, 'keep'>,
+): string {
+  const most = maxTokens * longestTokenBytes; // characters: at least as many bytes
+  if (text.length <= most) return text;
+  return keep === 'start' ? text.slice(0, most) : text.slice(-most);
 }
 
 /** The ids of a caller. Throws RequestError for one that is no token of the model. */

@@ -6,6 +6,8 @@ export interface ModelTokenizer {
   longestTokenBytes: number;
   /** Token ids of each text, without special tokens. Special-token text is plain text. */
   encode: (texts: readonly string[], signal: AbortSignal) => Promise<Int32Array[]>;
+  /** The text of these ids. */
+  decode: (ids: readonly number[]) => Promise<string>;
   /** The ids with the special tokens that the model's own tokenizer appends, unless they are there. */
   complete: (ids: ArrayLike<number>) => Int32Array;
   /** Token ids of Qwen's rerank template filled with each pair. */

@@ -40,6 +40,8 @@ export class Item {
   failedCalls = 0;
   /** Called when the last waiter leaves. */
   onAbandoned: (() => void) | undefined;
+  /** When it came, performance.now(). */
+  readonly arrivedAt = performance.now();
   /** When a call took it, performance.now(); null while it waits. */
   dispatchedAt: number | null = null;
   readonly #waiters = new Set<Waiter>();

@@ -18,6 +18,7 @@ export async function openModelTokenizer(tokenizerFile: string): Promise<ModelTo
     vocabularySize: readVocabularySize(dirname(tokenizerFile)),
     longestTokenBytes: pool.longestTokenBytes,
     encode: (texts, signal) => pool.encode([...texts], signal),
+    decode: ids => pool.decode([...ids]),
     complete: ids => {
       const own = ids instanceof Int32Array ? ids : Int32Array.from(ids);
       return isComplete(own) ? own : pool.appendSpecialTokens(own);

@@ -32,17 +32,34 @@ export function embeddingCanary(options: CanaryOptions) {
   };
 }
 
+/** Tokens of Qwen's template with nothing in it are 65 and more; a short pair without it has 20. */
+const leastTemplatedTokens = 50;
+
 /**
- * The same for a reranker: scores of a pair that belongs together and one that does not must be probabilities. Which is
- * higher is asked only of real weights: tiny test checkpoints know nothing.
+ * The same for a reranker: scores of a pair that belongs together and one that does not must be probabilities, and differ.
+ * Which is higher is asked only of real weights: tiny test checkpoints know nothing. A server that fills the template
+ * itself (`isTemplatedThere`) must have one, which the number of its tokens shows.
  */
-export function rerankerCanary(options: CanaryOptions & { hasRealWeights: () => boolean }) {
+export function rerankerCanary(
+  options: CanaryOptions & { hasRealWeights: () => boolean; isTemplatedThere: boolean },
+) {
   return async (upstream: Upstream, signal: AbortSignal): Promise<void> => {
-    const [relevant = Number.NaN, irrelevant = Number.NaN] = (await infer(options, upstream, signal)).map(
-      ({ score }) => score,
-    );
+    const results = await infer(options, upstream, signal);
+    const [relevant = Number.NaN, irrelevant = Number.NaN] = results.map(({ score }) => score);
     if (!(relevant >= 0 && relevant <= 1 && irrelevant >= 0 && irrelevant <= 1))
       fail('its scores are no probabilities');
+    if (relevant === irrelevant) {
+      fail(
+        `every pair gets the score ${relevant.toFixed(3)}: its head is not loaded. Start it with the overrides of Qwen3-Reranker (--hf-overrides, see supervisor/design.md) and a vLLM that knows them`,
+      );
+    }
+    const tokens = results.reduce((sum, result) => sum + result.tokens, 0);
+    const isOwnEngine = upstream.model?.builtinModel != null;
+    if (options.isTemplatedThere && !isOwnEngine && tokens < leastTemplatedTokens * results.length) {
+      fail(
+        'it applies no chat template, so its scores are random. Start it with --chat-template supervisor/templates/qwen3_reranker.jinja, or give the gateway the folder of its model (models.reranker.path)',
+      );
+    }
     if (options.hasRealWeights() && relevant <= irrelevant) {
       fail(
         `a relevant document scores ${relevant.toFixed(3)}, an irrelevant one ${irrelevant.toFixed(3)}: its head or its template is wrong`,

@@ -2,22 +2,34 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { EffectiveModel } from '@er-gateway/shared/config/effective-config';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { ModelStatus } from '@er-gateway/shared/scheduler-protocol';
-import type { PaceOptions } from '../batch/pace.ts';
+import type { WaitingBatch } from '../batch/pace.ts';
 import { Upstream, type UpstreamOptions } from './upstream.ts';
 import { refusalFor, UpstreamFailure } from './upstream-failure.ts';
 
 /** Time between probes of a server that is ready, and of one that is not, in milliseconds. */
 const probeReadyMs = 2000;
 const probeDownMs = 250;
-/** What a caller is told to wait while a model loads, in milliseconds. */
-const loadingRetryAfterMs = 5000;
+/** What a caller is told to wait when nobody knows how long it will take, and at least, in milliseconds. */
+const unknownRetryAfterMs = 5000;
+const leastRetryAfterMs = 1000;
+
+/** What the supervisors of a model say of it while it cannot answer. */
+export interface ProcessNote {
+  /** One line for people, the same as long as nothing happens but time: `loading: loading weights 1/2`. */
+  text: string;
+  /** Unix times in milliseconds; null when nobody knows. */
+  since: number;
+  expectedReadyAt: number | null;
+}
 
 export interface UpstreamPoolOptions {
   model: EffectiveModel;
-  pace: PaceOptions;
+  windowMs: UpstreamOptions['windowMs'];
   canary: UpstreamOptions['canary'];
-  /** What the supervisor says of the model now (`loading: …`), for people; null when it says nothing. */
-  describeProcess: () => string | null;
+  /** What the supervisors say of the model while it cannot answer; null when they say nothing. */
+  describeProcess: () => ProcessNote | null;
+  /** Whether the supervisor of the server at this URL has yet to find that it works, or is stopping it. */
+  isOnTrial: (url: string) => boolean;
   /** A server came, went, or is in doubt. */
   onChange: () => void;
 }
@@ -32,14 +44,24 @@ export class UpstreamPool {
   constructor(options: UpstreamPoolOptions) {
     this.#options = options;
     this.model = options.model;
-    const { pace, canary } = options;
-    this.upstreams = options.model.upstreams.map(url => new Upstream({ url, pace, canary }));
+    const { windowMs } = options;
+    const canary: UpstreamOptions['canary'] = async (upstream, signal) => {
+      if (options.isOnTrial(upstream.url))
+        throw new UpstreamFailure('nonsense', 'its supervisor does not call it ready');
+      await options.canary(upstream, signal);
+    };
+    this.upstreams = options.model.upstreams.map(url => new Upstream({ url, windowMs, canary }));
     for (const upstream of this.upstreams) void this.#watch(upstream);
   }
 
   /** Whether any server can answer now. */
   get isReady(): boolean {
     return this.#available(performance.now()).length > 0;
+  }
+
+  /** Servers that can answer now. */
+  get availableCount(): number {
+    return this.#available(performance.now()).length;
   }
 
   /** Calls under way on all servers. */
@@ -59,13 +81,12 @@ export class UpstreamPool {
    */
   nextFree(
     now: number,
-    isBatchFull: boolean,
-    isShared: (upstream: Upstream) => boolean,
+    slots: number,
+    batchFor: (upstream: Upstream) => WaitingBatch,
   ): { upstream: Upstream; waitMs: number } | null {
     let best: { upstream: Upstream; waitMs: number } | null = null;
     for (const upstream of this.#available(now)) {
-      const batch = { isFull: isBatchFull, isShared: isShared(upstream) };
-      const waitMs = upstream.pace.waitMs(now, upstream.calls, batch);
+      const waitMs = upstream.pace.waitMs(now, upstream.calls, slots, batchFor(upstream));
       if (
         best === null ||
         waitMs < best.waitMs ||
@@ -104,11 +125,23 @@ export class UpstreamPool {
 
   /** What callers are told while no server can answer. */
   unavailable(): RequestError {
+    const readyAt = this.#options.describeProcess()?.expectedReadyAt ?? null;
+    const retryAfterMs =
+      readyAt === null ? unknownRetryAfterMs : Math.max(leastRetryAfterMs, readyAt - Date.now());
     return new RequestError(
       'no_available_upstream',
-      `${this.model.served_name} cannot answer now: ${this.#reason()}. Try again in ${loadingRetryAfterMs / 1000} s.`,
-      { retryAfterMs: loadingRetryAfterMs },
+      `${this.model.served_name} cannot answer now: ${this.#reason()}. Try again in ${Math.ceil(retryAfterMs / 1000)} s.`,
+      { retryAfterMs },
     );
+  }
+
+  /** Sends a server nothing more, and resolves when its calls have ended; at once for one that is not ours. */
+  async drain(url: string, signal: AbortSignal): Promise<void> {
+    const drained = this.upstreams.find(upstream => upstream.url === url)?.drain(signal);
+    if (drained === undefined) return;
+    this.#options.onChange();
+    await drained;
+    this.#options.onChange();
   }
 
   /** What callers are told when two calls failed though the server is alive. */
@@ -138,6 +171,7 @@ export class UpstreamPool {
     const now = performance.now();
     const [ready] = this.#available(now);
     const seen = this.#seen();
+    const note = ready ? null : this.#options.describeProcess();
     const { engine, role, served_name: servedName } = this.model;
     const identity = this.identity();
     return {
@@ -148,16 +182,17 @@ export class UpstreamPool {
       engineLabel: identity.engine,
       isReady: ready !== undefined,
       reason: ready ? null : this.#reason(),
+      unreadySince: note?.since ?? null,
+      expectedReadyAt: note?.expectedReadyAt ?? null,
       maxModelLen: seen?.model?.maxModelLen ?? null,
       upstreams: this.upstreams.map(upstream => ({
         url: upstream.url,
         isReady: upstream.isAvailable(now),
-        reason:
-          upstream.reason ?? (upstream.breaker.needsTrial ? 'failed too often, waiting for a trial' : null),
+        reason: reasonOf(upstream),
         inFlight: upstream.calls,
         outstandingTokens: upstream.outstandingTokens,
         latencyMs: upstream.latencyMs,
-        windowMs: upstream.pace.windowMs,
+        ...upstream.recent.summary(now),
       })),
     };
   }
@@ -187,21 +222,31 @@ export class UpstreamPool {
   }
 
   #reason(): string {
-    const reason = this.upstreams.find(upstream => upstream.reason !== null)?.reason;
-    return this.#options.describeProcess() ?? reason ?? 'its server failed too often and is being tried';
+    const reasons = this.upstreams.map(reasonOf).filter(reason => reason !== null);
+    return this.#options.describeProcess()?.text ?? reasons[0] ?? 'its server is being tried';
   }
 
   async #watch(upstream: Upstream): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      const before = `${upstream.isAvailable(performance.now())} ${upstream.reason}`;
+    const seen = () => `${upstream.isAvailable(performance.now())} ${upstream.reason}`;
+    const stepOf = () =>
+      upstream.isAvailable(performance.now()) ? null : (this.#options.describeProcess()?.text ?? null);
+    for (let lastStep: string | null = null; !this.#stop.signal.aborted; ) {
+      const before = seen();
       await upstream.probe();
-      if (before !== `${upstream.isAvailable(performance.now())} ${upstream.reason}`)
-        this.#options.onChange();
+      const step = stepOf();
+      if (seen() !== before || step !== lastStep) this.#options.onChange();
+      lastStep = step;
       const pause = upstream.isAvailable(performance.now()) ? probeReadyMs : probeDownMs;
       await delay(pause, null, { signal: this.#stop.signal, ref: false }).catch(() => {});
     }
   }
 }
+
+const reasonOf = ({ reason, isDraining, breaker }: Upstream): string | null => {
+  if (reason !== null) return reason;
+  if (isDraining) return 'is about to be stopped';
+  return breaker.needsTrial ? 'failed too often, waiting for a trial' : null;
+};
 
 /** Fewer tokens under way, then lower latency of late. */
 function isBetter(one: Upstream, other: Upstream, now: number): boolean {

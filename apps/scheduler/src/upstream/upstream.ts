@@ -1,6 +1,7 @@
 import { Pool } from 'undici';
-import { Pace, type PaceOptions } from '../batch/pace.ts';
+import { Pace } from '../batch/pace.ts';
 import { Breaker } from './breaker.ts';
+import { RecentCalls } from './recent-calls.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
 
 /** What a model server says of itself on /v1/models. */
@@ -14,7 +15,8 @@ export interface ServerFacts {
 
 export interface UpstreamOptions {
   url: string;
-  pace: PaceOptions;
+  /** Fixed window in milliseconds; null lets it follow what is measured. */
+  windowMs: number | null;
   /** A real inference that must come out right before traffic is sent; may learn the server's `dimensions`. Throws UpstreamFailure. */
   canary: (upstream: Upstream, signal: AbortSignal) => Promise<void>;
 }
@@ -37,13 +39,20 @@ const slowStartMs = 10_000;
 /** Weight of the newest call in the running mean of the time per token. */
 const latencySmoothing = 0.2;
 
+/** How much is in a batch. */
+export interface BatchSize {
+  items: number;
+  tokens: number;
+}
+
 /** One model server: its connections, whether it can answer, and what it works on. */
 export class Upstream {
   readonly url: string;
   readonly pace: Pace;
   readonly breaker = new Breaker();
-  /** Batches under way, and the tokens in them. */
+  /** Batches under way, and the items and tokens in them. */
   calls = 0;
+  outstandingItems = 0;
   outstandingTokens = 0;
   /** Running mean of a call's milliseconds; decides between servers with the same load. */
   latencyMs = 0;
@@ -52,6 +61,9 @@ export class Upstream {
   /** Length of its vectors; null until the canary has learned it, and for rerankers. */
   dimensions: number | null = null;
   isReady = false;
+  /** It is about to be stopped: gets no more calls. */
+  isDraining = false;
+  readonly recent = new RecentCalls();
   /** Whether it was asked at least once. */
   isKnown = false;
   reason: string | null = 'not seen yet';
@@ -65,10 +77,11 @@ export class Upstream {
   #readySince = 0;
   #failedProbes = 0;
   #probing: Promise<void> | null = null;
+  readonly #whenIdle: (() => void)[] = [];
 
-  constructor({ url, pace, canary }: UpstreamOptions) {
+  constructor({ url, windowMs, canary }: UpstreamOptions) {
     this.url = url;
-    this.pace = new Pace(pace);
+    this.pace = new Pace(windowMs);
     this.#canary = canary;
     const { origin, pathname } = new URL(url);
     this.#pathPrefix = pathname.replace(/\/$/, '');
@@ -78,7 +91,7 @@ export class Upstream {
 
   /** Whether a batch may go there at all: ready, and its breaker closed. */
   isAvailable(now: number): boolean {
-    return this.isReady && !this.breaker.needsTrial && !this.breaker.isOpen(now);
+    return this.isReady && !this.isDraining && !this.breaker.needsTrial && !this.breaker.isOpen(now);
   }
 
   /** Tokens under way, weighed up while the server is fresh: its caches are cold and its kernels uncompiled. */
@@ -87,22 +100,38 @@ export class Upstream {
     return (this.outstandingTokens + 1) / age;
   }
 
-  started(tokens: number, now: number): void {
+  started({ items, tokens }: BatchSize, now: number): void {
     this.calls++;
+    this.outstandingItems += items;
     this.outstandingTokens += tokens;
     this.pace.started(now);
   }
 
-  succeeded(durationMs: number): void {
+  /** A call was answered; `itemsWaiting` for this server since. */
+  succeeded(now: number, durationMs: number, itemsWaiting: number): void {
     this.breaker.succeeded();
-    this.pace.ended(durationMs);
+    this.pace.ended(now, durationMs, this.outstandingItems + itemsWaiting);
     this.latencyMs =
       this.latencyMs === 0 ? durationMs : this.latencyMs + latencySmoothing * (durationMs - this.latencyMs);
   }
 
-  ended(tokens: number): void {
+  ended({ items, tokens }: BatchSize): void {
     this.calls--;
+    this.outstandingItems -= items;
     this.outstandingTokens -= tokens;
+    if (this.calls === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  /**
+   * Sends it nothing more, and resolves when its calls have ended; from then on it counts as down. Undone when `signal`
+   * aborts before.
+   */
+  async drain(signal: AbortSignal): Promise<void> {
+    this.isDraining = true;
+    const idle = new Promise<void>(resolve => this.#whenIdle.push(resolve));
+    if (this.calls > 0) await unlessAborted(idle, signal).catch(() => {});
+    this.isDraining = false;
+    if (!signal.aborted) this.#setDown('is about to be stopped');
   }
 
   /** Sends JSON, returns the answer's body. Throws UpstreamFailure, or the signal's reason when it aborts. */
@@ -133,6 +162,7 @@ export class Upstream {
     const now = performance.now();
     if (this.breaker.isOpen(now)) return;
     const isTrial = !this.isReady || this.breaker.needsTrial;
+    const life = this.#down;
     try {
       await this.#get('/health');
       if (isTrial) {
@@ -140,6 +170,8 @@ export class Upstream {
         await this.#canary(this, AbortSignal.timeout(canaryTimeoutMs));
         this.breaker.trialSucceeded();
       }
+      // It went down meanwhile, or was drained: the next probe tells.
+      if (life !== this.#down) return;
       this.#failedProbes = 0;
       if (!this.isReady) this.#readySince = performance.now();
       this.isReady = true;
@@ -156,6 +188,7 @@ export class Upstream {
 
   #setDown(reason: string): void {
     this.isReady = false;
+    this.isDraining = false;
     this.reason = reason;
     this.#down.abort(new UpstreamFailure('broken', reason));
     this.#down = new AbortController();

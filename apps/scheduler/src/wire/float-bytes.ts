@@ -12,9 +12,9 @@ export function areFinite(bytes: Uint8Array): boolean {
   return true;
 }
 
-/** The part of an answer that is one item's, in memory of its own: a view would keep the whole answer alive. */
-export function ownBytes(answer: Uint8Array, start: number, end: number): Uint8Array {
-  const own = new Uint8Array(end - start);
-  own.set(answer.subarray(start, end));
-  return own;
+/** The bytes of a base64 text, in memory of their own, so that float32 can be read in place. */
+export function bytesOfBase64(text: string): Uint8Array {
+  const bytes = new Uint8Array(Buffer.byteLength(text, 'base64'));
+  Buffer.from(bytes.buffer).write(text, 'base64');
+  return bytes;
 }

@@ -1,10 +1,11 @@
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
-import { areFinite, ownBytes } from './float-bytes.ts';
+import { areFinite, bytesOfBase64 } from './float-bytes.ts';
+import { type ListAnswer, parseList } from './list-answer.ts';
 import type { Wire } from './wire.ts';
 
 /** An answer in JSON. `prompt_tokens` of an item is the built-in engine's own; vLLM only tells the sum. */
-interface ListAnswer {
+interface TextAnswer extends ListAnswer {
   data: { index: number; prompt_tokens?: number; embedding?: string; score?: number }[];
   usage: { prompt_tokens: number };
 }
@@ -20,13 +21,12 @@ export const textEmbedWire: Wire = {
       input.kind === 'ids' ? Array.from(input.ids) : input.kind === 'text' ? input.text : '',
     );
     const body = { model: upstream.model?.id, input, encoding_format: 'base64' };
-    const answer = parseList(
+    const answer = parseList<TextAnswer>(
       await upstream.post('/v1/embeddings', JSON.stringify(body), signal),
       items.length,
     );
     return answer.data.map(({ embedding }, place) => {
-      const bytes = Buffer.from(embedding ?? '', 'base64');
-      const vector = ownBytes(bytes, 0, bytes.byteLength);
+      const vector = bytesOfBase64(embedding ?? '');
       const wanted = upstream.dimensions === null ? vector.byteLength : upstream.dimensions * 4;
       if (vector.byteLength === 0 || vector.byteLength % 4 !== 0 || vector.byteLength !== wanted) {
         return new UpstreamFailure('nonsense', `answered with a vector of ${vector.byteLength} bytes`);
@@ -53,7 +53,10 @@ export const textScoreWire: Wire = {
       documents: pairs.map(({ document }) => document),
       ...(instruction !== null && { instruction }),
     };
-    const answer = parseList(await upstream.post('/score', JSON.stringify(body), signal), items.length);
+    const answer = parseList<TextAnswer>(
+      await upstream.post('/score', JSON.stringify(body), signal),
+      items.length,
+    );
     return answer.data.map(({ score }, place) => {
       if (!Number.isFinite(score))
         return new UpstreamFailure('nonsense', 'answered with a score that is not finite');
@@ -62,24 +65,7 @@ export const textScoreWire: Wire = {
   },
 };
 
-/** The answer with its items in the order of the inputs. Throws UpstreamFailure when some are missing. */
-function parseList(bytes: Buffer, count: number): ListAnswer {
-  let answer: ListAnswer;
-  try {
-    answer = JSON.parse(bytes.toString()) as ListAnswer;
-    answer.data.sort((a, b) => a.index - b.index);
-  } catch (error) {
-    throw new UpstreamFailure('nonsense', 'answered with something that is no list of results', {
-      cause: error,
-    });
-  }
-  if (answer.data.length !== count || answer.data.some(({ index }, place) => index !== place)) {
-    throw new UpstreamFailure('nonsense', `answered ${count} inputs with ${answer.data.length} results`);
-  }
-  return answer;
-}
-
 /** An item's own tokens; without them the first item of the call stands for all (calls are not shared then). */
-function tokensOf({ data, usage }: ListAnswer, place: number): number {
+function tokensOf({ data, usage }: TextAnswer, place: number): number {
   return data[place]?.prompt_tokens ?? (place === 0 ? usage.prompt_tokens : 0);
 }

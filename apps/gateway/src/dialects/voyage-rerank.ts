@@ -1,0 +1,63 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
+import { z } from 'zod';
+import { defineDialect } from './dialect.ts';
+import { checkCount, flag, integer, modelName, textField, textList } from './inputs.ts';
+import { instructionFields, instructionOf } from './purpose.ts';
+import { best } from './rerank-fields.ts';
+
+/** Whether a request on a rerank path is Voyage's: by its fields, or because its own client says so. */
+export const isVoyages = (body: Record<string, unknown>, headers: IncomingHttpHeaders) =>
+  'top_k' in body ||
+  'truncation' in body ||
+  /voyage/i.test(`${headers['user-agent'] ?? ''} ${headers['x-fern-sdk-name'] ?? ''}`);
+
+/** Voyage's `POST /v1/rerank`: `top_k` for `top_n`, `data` for `results`, a document as a bare string. */
+export const voyageRerank = defineDialect({
+  name: 'voyage-rerank',
+  summary: 'Rerank for clients of Voyage (by top_k)',
+  role: 'reranker',
+  schema: z.object({
+    model: modelName,
+    query: textField('query').min(1, 'query is empty'),
+    documents: textList('documents'),
+    top_k: integer('top_k', 1).nullish(),
+    return_documents: flag('return_documents').nullish(),
+    truncation: flag('truncation')
+      .nullish()
+      .meta({ description: 'Cut documents that are too long; true when absent, as Voyage says.' }),
+    ...instructionFields,
+  }),
+  answer: z.object({
+    object: z.literal('list'),
+    data: z.array(z.object({ index: z.int(), relevance_score: z.number(), document: z.string().optional() })),
+    model: z.string(),
+    usage: z.object({ total_tokens: z.int() }),
+  }),
+  modelOf: request => request.model ?? null,
+  toJob: (request, { limits }): ScoreJob => {
+    checkCount(request.documents.length, 'documents', limits.inputs_per_request);
+    return {
+      kind: 'score',
+      queries: [request.query],
+      documents: request.documents,
+      field: 'documents',
+      instruction: instructionOf(request),
+      truncation: (request.truncation ?? true) ? { maxTokens: null, keep: 'start' } : null,
+      maxTokensPerQuery: null,
+      maxTokensPerDocument: null,
+    };
+  },
+  countInputs: job => job.documents.length,
+  toAnswer: (result, request) =>
+    JSON.stringify({
+      object: 'list',
+      data: best(result, request.top_k).map(({ index, score }) => ({
+        index,
+        relevance_score: score,
+        ...(request.return_documents && { document: request.documents[index] }),
+      })),
+      model: result.model,
+      usage: { total_tokens: result.promptTokens },
+    }),
+});

@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { groupMembers } from '../../supervisor/src/process-table.ts';
+import { pidOf, pidsOf } from '../kit/process-status.ts';
+import { listProcesses, runPm2 } from '../kit/run-pm2.ts';
+import type { Stack } from '../kit/stack.ts';
+import { stackProcesses } from '../kit/stack-processes.ts';
+import { waitFor } from '../kit/wait-for.ts';
+
+/** One death and what it may cost. */
+export interface Kill {
+  name: string;
+  /** Does it; returns what tells the processes that are left of it. */
+  run: (stack: Stack) => Promise<() => number>;
+  /** Most requests that may fail without an answer of ours; 503 with Retry-After is always allowed for `may503`. */
+  allowed: { failed: number; may503: boolean };
+}
+
+const none = { failed: 0, may503: false };
+const nothingLeft = () => 0;
+
+const groupOf = (stack: Stack, app: string) =>
+  Number(readFileSync(join(stack.logsDir, `${app}.pid`), 'utf8'));
+const membersOf = (group: number) => groupMembers(group).map(({ pid }) => pid);
+const supervisorOf = async (stack: Stack) => {
+  const found = (await listProcesses(stack)).find(({ name }) => name === 'embedding');
+  if (!found) throw new Error('no supervisor of the embedding model');
+  return found.pid;
+};
+
+/** Kills the group's leader, or another of its processes. */
+const killInGroup = (signal: NodeJS.Signals, which: 'leader' | 'engine') => async (stack: Stack) => {
+  const group = groupOf(stack, 'embedding');
+  const victim = which === 'leader' ? group : membersOf(group).find(pid => pid !== group);
+  if (!victim) throw new Error('the model server has no engine process');
+  process.kill(victim, signal);
+  return () => membersOf(group).length;
+};
+
+const killApp = (app: string) => async (stack: Stack) => {
+  process.kill(pidOf(stack.runDir, app), 'SIGKILL');
+  return nothingLeft;
+};
+
+/** Every death of the matrix, the mildest first. */
+export const kills: readonly Kill[] = [
+  { name: 'kill -9 scheduler', run: killApp('scheduler'), allowed: none },
+  { name: 'kill -9 state', run: killApp('state'), allowed: none },
+  { name: 'kill -9 monitor', run: killApp('monitor'), allowed: none },
+  {
+    name: 'kill -9 a gateway worker',
+    run: async stack => {
+      process.kill(pidsOf(stack.runDir, 'gateway')[0] ?? 0, 'SIGKILL');
+      return nothingLeft;
+    },
+    // What was under way on its connections: one each.
+    allowed: { failed: 8, may503: false },
+  },
+  {
+    name: 'pm2 reload gateway',
+    run: async stack => {
+      const { code, output } = await runPm2(stack, 'reload', 'gateway');
+      if (code !== 0) throw new Error(output);
+      return nothingLeft;
+    },
+    allowed: none,
+  },
+  {
+    name: 'models restart embedding (rolling)',
+    run: async stack => {
+      const { code, output } = await stack.run('models', 'restart', 'embedding');
+      if (code !== 0) throw new Error(output);
+      return nothingLeft;
+    },
+    allowed: none,
+  },
+  { name: 'kill -9 a vLLM server (parent)', run: killInGroup('SIGKILL', 'leader'), allowed: none },
+  { name: 'kill -9 its EngineCore', run: killInGroup('SIGKILL', 'engine'), allowed: none },
+  { name: 'kill -STOP a vLLM server', run: killInGroup('SIGSTOP', 'leader'), allowed: none },
+  {
+    name: 'hang: /health 200, no answers',
+    run: async stack => {
+      const group = groupOf(stack, 'embedding');
+      const url = `http://127.0.0.1:${stack.env.ER_MODELS_EMBEDDING_PORT}/__fault`;
+      await fetch(url, { method: 'POST', body: JSON.stringify({ mode: 'hang' }) });
+      return () => membersOf(group).length;
+    },
+    allowed: none,
+  },
+  {
+    name: 'kill -9 a supervisor',
+    run: async stack => {
+      const group = groupOf(stack, 'embedding');
+      process.kill(await supervisorOf(stack), 'SIGKILL');
+      return () => membersOf(group).length;
+    },
+    allowed: none,
+  },
+  {
+    name: 'kill -9 the PM2 daemon, npm start',
+    run: async stack => {
+      const before = stackProcesses(stack.pm2Home).map(({ pid }) => pid);
+      const daemon = Number(readFileSync(join(stack.pm2Home, 'pm2.pid'), 'utf8'));
+      process.kill(daemon, 'SIGKILL');
+      const left = () => stackProcesses(stack.pm2Home).filter(({ pid }) => before.includes(pid)).length;
+      await waitFor('all of the stack to end', () => left() === 0, { timeoutMs: 60_000 });
+      const { code, output } = await stack.run('start');
+      if (code !== 0) throw new Error(output);
+      return left;
+    },
+    // Nobody listens until it is started again.
+    allowed: { failed: Number.POSITIVE_INFINITY, may503: true },
+  },
+];

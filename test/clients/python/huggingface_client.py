@@ -1,0 +1,7 @@
+from huggingface_hub import InferenceClient
+from reference import *
+
+client = InferenceClient(base_url=f"{URL}/embed", token=KEY)
+assert_same_vectors(client.feature_extraction(TEXTS).tolist(), vectors_of(TEXTS))
+as_query = client.feature_extraction([QUERY], prompt_name="query", normalize=True, truncate=True, truncation_direction="right")
+assert_same_vectors(as_query.tolist(), vectors_of([QUERY], input_type="query"))

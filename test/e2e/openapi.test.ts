@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { installPythonSet } from '../kit/clients.ts';
+import { type FakeModel, startFakeModel } from '../kit/fake-model.ts';
+import { runProgram } from '../kit/run-program.ts';
+import { type SmallSystem, startSmallSystem } from '../kit/small-system.ts';
+import { makeTokenizerFolder } from '../kit/tokenizer-folder.ts';
+
+/** What /openapi.json promises, held to by schemathesis: good requests are taken, bad ones refused, answers fit. */
+
+const timeoutMs = 900_000;
+const examples = 40;
+/**
+ * On these routes a request can be refused for what JSON Schema cannot say: lists that must pair up, two names of one thing,
+ * an instruction without a query, a cut that leaves nothing.
+ */
+const settings = `
+[[operations]]
+include-path-regex = "^/(v1/)?(embeddings|embed|rerank|score)$|^/v2/(embed|rerank)$"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400"]
+`;
+const tokenizer = makeTokenizerFolder();
+let models: FakeModel[] = [];
+let system: SmallSystem;
+
+before(async () => {
+  const [embedding, reranker] = await Promise.all([
+    startFakeModel({ role: 'embedding' }),
+    startFakeModel({ role: 'reranker' }),
+  ]);
+  models = [embedding, reranker];
+  system = await startSmallSystem({
+    embeddingUrls: [embedding.url],
+    rerankerUrls: [reranker.url],
+    env: { ER_MODELS_EMBEDDING_PATH: tokenizer.path, ER_MODELS_RERANKER_PATH: tokenizer.path },
+  });
+});
+after(async () => {
+  await system?.stop();
+  for (const model of models) await model.stop();
+  tokenizer.remove();
+});
+
+test('schemathesis finds nothing between /openapi.json and the routes', { timeout: timeoutMs }, async () => {
+  const folder = await installPythonSet('sdks');
+  const document = join(system.folder, 'openapi.json');
+  const config = join(system.folder, 'schemathesis.toml');
+  writeFileSync(document, await (await system.fetch('/openapi.json')).text());
+  writeFileSync(config, settings);
+  const { code, output } = await runProgram(
+    join(folder, 'bin/schemathesis'),
+    [
+      ...['--config-file', config, 'run', document, '--url', system.url, '--no-color', '--seed', '1'],
+      ...['--header', `Authorization: Bearer ${system.key}`, '--max-examples', String(examples)],
+      ...['--checks', 'all', '--continue-on-failure'],
+    ],
+    { cwd: system.folder, env: { PATH: process.env.PATH }, timeoutMs },
+  );
+  assert.equal(code, 0, output.slice(-12_000));
+});

@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { RequestError } from '@er-gateway/shared/errors/request-error';
+import type { EmbedJob, ScoreJob } from '@er-gateway/shared/scheduler-protocol';
+import { prepareEmbedding } from '../../../apps/scheduler/src/models/embedding-model.ts';
+import type { PreparedInputs } from '../../../apps/scheduler/src/models/model-input.ts';
+import type { ModelTokenizer } from '../../../apps/scheduler/src/models/model-tokenizer.ts';
+import { preparePairs } from '../../../apps/scheduler/src/models/reranker-model.ts';
+import { openModelTokenizer } from '../../../apps/scheduler/src/tokenize/model-tokenizer.ts';
+import { makeTokenizerFolder } from '../../kit/tokenizer-folder.ts';
+
+/** Qwen3's <|endoftext|>, the last token of every embedding. */
+const endOfText = 151_643;
+const cardInstruction = 'Given a web search query, retrieve relevant passages that answer the query';
+const folder = makeTokenizerFolder();
+const { signal } = new AbortController();
+let tokenizer: ModelTokenizer;
+
+before(async () => {
+  tokenizer = await openModelTokenizer(join(folder.path, 'tokenizer.json'));
+});
+after(async () => {
+  await tokenizer.close();
+  folder.remove();
+});
+
+const embed = (job: Partial<EmbedJob>, maxTokens = 100) =>
+  prepareEmbedding(
+    {
+      kind: 'embed',
+      inputs: [],
+      field: 'input',
+      dimensions: null,
+      query: null,
+      truncation: null,
+      addSpecialTokens: true,
+      ...job,
+    },
+    { tokenizer, maxTokens, signal },
+  );
+const score = (job: Partial<ScoreJob>, maxTokens = 200) =>
+  preparePairs(
+    {
+      kind: 'score',
+      queries: ['Which city?'],
+      documents: [],
+      field: 'documents',
+      instruction: null,
+      truncation: null,
+      maxTokensPerQuery: null,
+      maxTokensPerDocument: null,
+      ...job,
+    },
+    { tokenizer, maxTokens, signal },
+  );
+
+/** The ids of each input. */
+const idsOf = ({ inputs }: PreparedInputs) =>
+  inputs.map(({ input }) => {
+    assert.equal(input.kind, 'ids');
+    return Array.from((input as { ids: ArrayLike<number> }).ids);
+  });
+const textOf = (ids: readonly number[] = []) => tokenizer.decode(ids);
+const refusal = (param: string, pattern: RegExp) => (error: unknown) =>
+  error instanceof RequestError &&
+  error.code === 'invalid_request' &&
+  error.param === param &&
+  pattern.test(error.message);
+
+const texts = [
+  'one two three four five six seven eight nine ten eleven twelve',
+  '北京是中国的首都，也是一座历史悠久的城市。',
+  '🙂🙃'.repeat(12),
+  'a'.repeat(300),
+  '{"json": [1, 2, {"deep": null}], "text": "…"}',
+];
+
+test('every input ends with the last token of the model, once', async () => {
+  const [fromText = [], , fromIds, completed] = idsOf(
+    await embed({ inputs: ['Explain gravity', 'x', [840, 20772, 23249], [840, 20772, 23249, endOfText]] }),
+  );
+  assert.deepEqual(fromText, [840, 20772, 23249, endOfText]);
+  assert.deepEqual(fromIds, fromText);
+  assert.deepEqual(completed, fromText);
+});
+
+test('add_special_tokens: false leaves it out', async () => {
+  assert.deepEqual(idsOf(await embed({ inputs: ['Explain gravity', [840]], addSpecialTokens: false })), [
+    [840, 20772, 23249],
+    [840],
+  ]);
+});
+
+test('a query is the instruction and the text, to the letter; the instruction is the model card’s by default', async () => {
+  for (const [instruction, said] of [
+    [null, cardInstruction],
+    ['', cardInstruction],
+    ['Find code', 'Find code'],
+  ] as const) {
+    const [ids] = idsOf(await embed({ inputs: ['Explain gravity'], query: { instruction } }));
+    const [whole] = idsOf(await embed({ inputs: [`Instruct: ${said}\nQuery:Explain gravity`] }));
+    assert.deepEqual(ids, whole);
+  }
+});
+
+test('an input that is too long is refused with its index, its tokens and the limit, in the caller’s words', async () => {
+  const long = 'word '.repeat(60);
+  await assert.rejects(
+    embed({ inputs: ['short', long], field: 'texts' }, 50),
+    refusal('texts[1]', /^texts\[1\] has 6[12] tokens; this model takes at most 50\./),
+  );
+  await assert.rejects(
+    embed({ inputs: [Array(50).fill(840)] }, 50),
+    refusal('input', /has 51 tokens; .* at most 50/),
+  );
+});
+
+test('an input of exactly the limit is taken', async () => {
+  const [ids = []] = idsOf(await embed({ inputs: [Array(49).fill(840)] }, 50));
+  assert.equal(ids.length, 50);
+});
+
+for (const keep of ['start', 'end'] as const) {
+  test(`truncation that keeps the ${keep} keeps instruction and last token, for any text and limit`, async () => {
+    const [prefix = []] = idsOf(await embed({ inputs: ['Instruct: Do\nQuery:'], addSpecialTokens: false }));
+    for (const text of texts) {
+      const [whole = []] = idsOf(await embed({ inputs: [text], addSpecialTokens: false }, 1000));
+      for (let limit = prefix.length + 2; limit <= prefix.length + whole.length + 2; limit += 3) {
+        const { inputs, truncated } = await embed(
+          { inputs: [text, [...whole]], query: null, truncation: { maxTokens: limit, keep } },
+          1000,
+        );
+        for (const { input, tokens } of inputs) {
+          const ids = Array.from((input as { ids: ArrayLike<number> }).ids);
+          assert.equal(ids.at(-1), endOfText);
+          assert.equal(tokens, Math.min(limit, whole.length + 1));
+          const kept = ids.slice(0, -1);
+          assert.deepEqual(kept, keep === 'start' ? whole.slice(0, kept.length) : whole.slice(-kept.length));
+        }
+        assert.deepEqual(truncated, whole.length + 1 > limit ? [0, 1] : []);
+        const asked = await embed(
+          { inputs: [text], query: { instruction: 'Do' }, truncation: { maxTokens: limit, keep } },
+          1000,
+        );
+        const [query = []] = idsOf(asked);
+        assert.ok(query.length <= limit);
+        assert.equal(query.at(-1), endOfText);
+        assert.match(await textOf(query), /^Instruct: Do\nQuery:/);
+      }
+    }
+  });
+}
+
+test('truncation to the model’s length reads no more of a huge text than it can keep', async () => {
+  const { inputs, truncated } = await embed(
+    { inputs: ['word '.repeat(2_000_000)], truncation: { maxTokens: null, keep: 'start' } },
+    64,
+  );
+  assert.deepEqual([inputs[0]?.tokens, truncated], [64, [0]]);
+});
+
+test('a limit that the instruction fills alone is refused', async () => {
+  await assert.rejects(
+    embed({
+      inputs: ['word '.repeat(60)],
+      query: { instruction: null },
+      truncation: { maxTokens: 8, keep: 'start' },
+    }),
+    refusal('input', /nothing of it would be left/),
+  );
+});
+
+test('ids outside of the vocabulary are refused by index', async () => {
+  for (const wrong of [-1, 151_936, 2 ** 40])
+    await assert.rejects(embed({ inputs: [[1], [wrong]] }), refusal('input[1]', /from 0 to 151935/));
+});
+
+test('cut by tokens where only the server can count is refused, not ignored', async () => {
+  await assert.rejects(
+    prepareEmbedding(
+      {
+        kind: 'embed',
+        inputs: ['a'],
+        field: 'input',
+        dimensions: null,
+        query: null,
+        truncation: { maxTokens: 5, keep: 'start' },
+        addSpecialTokens: true,
+      },
+      { tokenizer: null, maxTokens: 100, signal },
+    ),
+    refusal('input', /only the model server can count/),
+  );
+});
+
+test('a pair that is too long is refused with its index; asked for, its document is cut and the template stays whole', async () => {
+  const documents = ['short', ...texts.map(text => text.repeat(20))];
+  await assert.rejects(
+    score({ documents }),
+    refusal('documents[1]', /^documents\[1\] has \d+ tokens; .* 200/),
+  );
+  const [template = []] = idsOf(await score({ documents: [''] }));
+  const tail = template.slice(-9); // <|im_end|> … </think>\n\n
+  for (const keep of ['start', 'end'] as const) {
+    const cut = await score({ documents, truncation: { maxTokens: null, keep } });
+    assert.deepEqual(cut.truncated, [1, 2, 3, 4, 5]);
+    for (const ids of idsOf(cut).slice(1)) {
+      assert.ok(ids.length <= 200 && ids.length > 185, `${ids.length} tokens`);
+      assert.deepEqual(ids.slice(-9), tail);
+      const text = await textOf(ids);
+      assert.match(text, /<Query>: Which city\?\n<Document>: /);
+      assert.match(text, /<\|im_end\|>\n<\|im_start\|>assistant\n<think>\n\n<\/think>\n\n$/);
+      assert.doesNotMatch(text, /\ufffd/);
+    }
+  }
+});
+
+test('max_tokens_per_doc and _per_query cut texts before the template is filled', async () => {
+  const { inputs, truncated } = await score({
+    queries: ['one two three four'],
+    documents: ['one two three four five', 'one'],
+    maxTokensPerQuery: 2,
+    maxTokensPerDocument: 3,
+  });
+  assert.deepEqual(truncated, [0, 1]);
+  const [first = []] = idsOf({ inputs, truncated });
+  assert.match(await textOf(first), /<Query>: one two\n<Document>: one two three<\|im_end\|>/);
+});
+
+test('a query that leaves no room for its document is refused', async () => {
+  await assert.rejects(
+    score({
+      queries: ['word '.repeat(300)],
+      documents: ['a b c'],
+      truncation: { maxTokens: null, keep: 'start' },
+    }),
+    refusal('documents', /nothing of it would be left/),
+  );
+});

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { SlotFinder } from '../../../apps/scheduler/src/batch/slot-finder.ts';
+import { seededRandom } from '../../bench/load/random.ts';
+
+/** A server under closed-loop load: how long a call of `items` takes while `slots` are under way. */
+type Server = (items: number, slots: number) => number;
+
+/** One batch at a time, 17 ms a call and 1 ms a text: large batches win (vLLM's CPU build on two cores). */
+const computesAlone: Server = (items, slots) => slots * (17 + items);
+/** The next call's parsing overlaps with the engine: two calls win (vLLM on a GPU). */
+const overlaps: Server = (items, slots) =>
+  slots === 1 ? 4 + items * 0.5 : Math.max(slots * items * 0.27, 10) + slots;
+
+/** Plays 64 callers for a while and returns the share of calls that were made with each number of slots. */
+function play(
+  finder: SlotFinder,
+  server: Server,
+  { from = 0, ms = 120_000, callers = 64, noise = 0.2 } = {},
+) {
+  const random = seededRandom(7);
+  const shares: Record<number, number> = {};
+  let now = from;
+  while (now < from + ms) {
+    const { slots } = finder;
+    const items = Math.max(1, Math.round(callers / slots));
+    const durationMs = server(items, slots) * (1 - noise + 2 * noise * random());
+    now += durationMs / slots;
+    if (now > from + ms / 2) shares[slots] = (shares[slots] ?? 0) + durationMs / slots / (ms / 2);
+    finder.ended(now, { tokens: items * 10, items, durationMs, inSystemMs: items * durationMs });
+  }
+  return shares;
+}
+
+describe('the number of calls under way', () => {
+  test('becomes one where large batches win', () => {
+    const shares = play(new SlotFinder(), computesAlone);
+    assert.ok((shares[1] ?? 0) > 0.7, JSON.stringify(shares));
+  });
+
+  test('becomes more where calls overlap', () => {
+    const shares = play(new SlotFinder(), overlaps);
+    assert.ok((shares[1] ?? 0) < 0.2, JSON.stringify(shares));
+  });
+
+  test('follows when that changes', () => {
+    const finder = new SlotFinder();
+    play(finder, computesAlone);
+    const shares = play(finder, overlaps, { from: 120_000 });
+    assert.ok((shares[1] ?? 0) < 0.2, JSON.stringify(shares));
+  });
+
+  test('is two, without trials, while there is little to do', () => {
+    assert.deepEqual(Object.keys(play(new SlotFinder(), computesAlone, { callers: 2 })), ['2']);
+  });
+});

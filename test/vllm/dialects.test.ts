@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { clientPrograms } from '../kit/clients.ts';
+import { type SmallSystem, startSmallSystem } from '../kit/small-system.ts';
+import { vllmMaxModelLen, vllmPaths } from '../kit/vllm/paths.ts';
+import { startVllm } from '../kit/vllm/server.ts';
+
+/** What the gateway answers is what a real vLLM answers to the same request alone: numbers, bytes and token counts. */
+
+const scoreTolerance = 1e-4;
+let vllm: { embedding: string; reranker: string };
+const ends: (() => Promise<void>)[] = [];
+let system: SmallSystem;
+
+before(
+  async () => {
+    const [embedding, reranker] = await Promise.all([startVllm('embedding'), startVllm('reranker')]);
+    ends.push(embedding.stop, reranker.stop);
+    vllm = { embedding: embedding.url, reranker: reranker.url };
+    system = await startSmallSystem({
+      embeddingUrls: [embedding.url],
+      rerankerUrls: [reranker.url],
+      env: {
+        ER_MODELS_EMBEDDING_PATH: vllmPaths.models.embedding,
+        ER_MODELS_RERANKER_PATH: vllmPaths.models.reranker,
+        ER_MODELS_EMBEDDING_MAX_MODEL_LEN: String(vllmMaxModelLen),
+        ER_MODELS_RERANKER_MAX_MODEL_LEN: String(vllmMaxModelLen),
+      },
+    });
+    ends.push(system.stop);
+  },
+  { timeout: 900_000 },
+);
+after(async () => {
+  for (const end of ends.reverse()) await end();
+});
+
+async function direct(role: 'embedding' | 'reranker', path: string, body: unknown): Promise<Response> {
+  const answer = await fetch(`${vllm[role]}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  assert.equal(answer.status, 200, await answer.clone().text());
+  return answer;
+}
+async function through(path: string, body: unknown): Promise<Response> {
+  const answer = await system.post(path, body);
+  assert.equal(answer.status, 200, await answer.clone().text());
+  return answer;
+}
+
+interface Embeddings {
+  data: { embedding: number[] }[];
+  usage: { prompt_tokens: number };
+}
+interface Scores {
+  data: { score: number }[];
+  usage: { prompt_tokens: number };
+}
+
+function assertSame(found: readonly number[] = [], wanted: readonly number[] = []): void {
+  assert.equal(found.length, wanted.length);
+  const dot = wanted.reduce((sum, value, place) => sum + value * (found[place] ?? 0), 0);
+  assert.ok(Math.abs(dot - 1) < 1e-4, `cosine ${dot}`);
+}
+
+const texts = [
+  'Explain gravity',
+  'Hello, world!',
+  '北京是中国的首都。🙂',
+  'a b  c\n\n\td',
+  'word '.repeat(300),
+  '{"json": [1, 2]}',
+];
+
+for (const [what, body] of [
+  ['texts', { input: texts }],
+  ['a text', { input: 'Explain gravity' }],
+  ['ids that end as they should', { input: [[840, 20772, 23249, 151_643]] }],
+  ['dimensions', { input: texts, dimensions: 64 }],
+  ['truncate_prompt_tokens', { input: texts, truncate_prompt_tokens: 5 }],
+  ['truncate_prompt_tokens: -1', { input: ['long '.repeat(3000)], truncate_prompt_tokens: -1 }],
+  ['no special tokens', { input: texts, add_special_tokens: false }],
+] as [string, Record<string, unknown>][]) {
+  test(`/v1/embeddings with ${what}: vLLM's vectors, and its count of tokens`, async () => {
+    const ours = (await (await through('/v1/embeddings', body)).json()) as Embeddings;
+    const theirs = (await (await direct('embedding', '/v1/embeddings', body)).json()) as Embeddings;
+    assert.equal(ours.usage.prompt_tokens, theirs.usage.prompt_tokens);
+    assert.equal(ours.data.length, theirs.data.length);
+    for (const [index, { embedding }] of theirs.data.entries())
+      assertSame(ours.data[index]?.embedding, embedding);
+  });
+}
+
+test('a query is what vLLM makes of the instruction and the text, to the letter', async () => {
+  const ours = (await (
+    await through('/v1/embeddings', { input: 'What is AI?', input_type: 'query' })
+  ).json()) as Embeddings;
+  const theirs = (await (
+    await direct('embedding', '/v1/embeddings', {
+      input:
+        'Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:What is AI?',
+    })
+  ).json()) as Embeddings;
+  assert.equal(ours.usage.prompt_tokens, theirs.usage.prompt_tokens);
+  assertSame(ours.data[0]?.embedding, theirs.data[0]?.embedding);
+});
+
+for (const embed_dtype of ['float32', 'float16', 'bfloat16', 'fp8_e4m3', 'fp8_e5m2']) {
+  for (const endianness of ['little', 'big']) {
+    test(`bytes of ${embed_dtype}, ${endianness} endian, are vLLM's`, async () => {
+      const body = { input: ['Hello, world!'], encoding_format: 'bytes_only', embed_dtype, endianness };
+      const ours = new Uint8Array(await (await through('/v1/embeddings', body)).arrayBuffer());
+      const theirs = new Uint8Array(await (await direct('embedding', '/v1/embeddings', body)).arrayBuffer());
+      assert.equal(ours.length, theirs.length);
+      // Low bits may differ between two runs of the model.
+      const equal = ours.filter((byte, place) => byte === theirs[place]).length;
+      assert.ok(equal > ours.length * 0.95, `${equal} of ${ours.length} bytes are equal`);
+    });
+  }
+}
+
+test('/v2/embed: vLLM’s vectors, bits and billed tokens', async () => {
+  const body = { texts: texts.slice(0, 4), embedding_types: ['float', 'binary', 'ubinary', 'base64'] };
+  interface ByType {
+    embeddings: { float: number[][]; binary: number[][]; ubinary: number[][]; base64: string[] };
+    meta: { billed_units: { input_tokens: number } };
+  }
+  const ours = (await (await through('/v2/embed', body)).json()) as ByType;
+  const theirs = (await (await direct('embedding', '/v2/embed', body)).json()) as ByType;
+  assert.equal(ours.meta.billed_units.input_tokens, theirs.meta.billed_units.input_tokens);
+  for (const [index, vector] of theirs.embeddings.float.entries()) {
+    assertSame(ours.embeddings.float[index], vector);
+    for (const type of ['binary', 'ubinary'] as const) {
+      const wanted = theirs.embeddings[type][index] ?? [];
+      const equal = wanted.filter((value, place) => ours.embeddings[type][index]?.[place] === value).length;
+      assert.ok(equal >= wanted.length - 2, `${type}: ${equal} of ${wanted.length}`);
+    }
+    assert.equal(ours.embeddings.base64[index]?.length, theirs.embeddings.base64[index]?.length);
+  }
+});
+
+const documents = [
+  'AI is artificial intelligence',
+  'Bananas are yellow',
+  '北京是中国的首都。',
+  '',
+  'a\nb\r\n\tc',
+  '- a list\n- of <tags> & “quotes”',
+  'long '.repeat(400),
+];
+for (const [what, body] of [
+  ['1:N', { queries: 'What is AI?', documents }],
+  ['N:N', { queries: documents.map((_, index) => `question ${index}?`), documents }],
+  ['1:1', { text_1: 'What is AI?', text_2: 'AI helps humans' }],
+  ['an instruction', { queries: 'What is AI?', documents, instruction: 'Judge by colour' }],
+  [
+    'an instruction in chat_template_kwargs',
+    {
+      queries: 'What is AI?',
+      documents,
+      chat_template_kwargs: { instruction: 'Judge by colour' },
+    },
+  ],
+  ['max_tokens_per_doc', { queries: 'What is AI?', documents, max_tokens_per_doc: 3 }],
+  [
+    'max_tokens_per_query',
+    { queries: 'What is artificial intelligence?', documents, max_tokens_per_query: 2 },
+  ],
+] as [string, Record<string, unknown>][]) {
+  test(`/score with ${what}: vLLM's scores to ${scoreTolerance}, and its count of tokens`, async () => {
+    const ours = (await (await through('/score', body)).json()) as Scores;
+    const theirs = (await (await direct('reranker', '/score', body)).json()) as Scores;
+    assert.equal(ours.usage.prompt_tokens, theirs.usage.prompt_tokens);
+    for (const [index, { score }] of theirs.data.entries()) {
+      const found = ours.data[index]?.score ?? Number.NaN;
+      assert.ok(Math.abs(found - score) <= scoreTolerance, `pair ${index}: ${found}, not ${score}`);
+    }
+  });
+}
+
+test('/rerank: vLLM’s scores by document, and its count of tokens', async () => {
+  interface Rerank {
+    results: { index: number; relevance_score: number; document: { text: string } }[];
+    usage: { prompt_tokens: number };
+  }
+  const body = { query: 'What is AI?', documents };
+  const ours = (await (await through('/rerank', body)).json()) as Rerank;
+  const theirs = (await (await direct('reranker', '/rerank', body)).json()) as Rerank;
+  assert.equal(ours.usage.prompt_tokens, theirs.usage.prompt_tokens);
+  const scores = new Map(ours.results.map(({ index, relevance_score: score }) => [index, score]));
+  for (const { index, relevance_score: score } of theirs.results)
+    assert.ok(Math.abs((scores.get(index) ?? Number.NaN) - score) <= scoreTolerance);
+  assert.equal(ours.results[0]?.document.text, documents[ours.results[0]?.index ?? -1]);
+});
+
+for (const role of ['embedding', 'reranker'] as const) {
+  test(`/tokenize and /detokenize for the ${role} model are vLLM's`, async () => {
+    const model = role === 'embedding' ? 'Qwen3-Embedding-0.6B' : 'Qwen3-Reranker-0.6B';
+    const body = { model, prompt: 'Hello, <|im_end|> 北京!', return_token_strs: true };
+    const ours = (await (await through('/tokenize', body)).json()) as { tokens: number[] };
+    assert.deepEqual(ours, await (await direct(role, '/tokenize', body)).json());
+    const back = { model, tokens: ours.tokens };
+    assert.deepEqual(
+      await (await through('/detokenize', back)).json(),
+      await (await direct(role, '/detokenize', back)).json(),
+    );
+  });
+}
+
+for (const { name, run } of clientPrograms()) {
+  test(`${name} works before a real vLLM`, { timeout: 900_000 }, () => run(system));
+}
