@@ -145,11 +145,10 @@ describe('npm run models', () => {
       { timeoutMs: 30_000, intervalMs: 500 },
     );
     assert.match(reranker.detail, /^gave up after 5 starts: .*Free memory on device/);
-    const health = (await (await fetch(`${stack.url}/health`)).json()) as { reason: string };
-    assert.match(
-      health.reason,
-      /^Qwen3-Reranker-0\.6B: failed: gave up after 5 starts: .*Free memory on device/,
-    );
+    await waitFor('/health to give the reason', async () => {
+      const { reason } = (await (await fetch(`${stack.url}/health`)).json()) as { reason: string };
+      return /^Qwen3-Reranker-0\.6B: failed: gave up after 5 starts: .*Free memory on device/.test(reason);
+    });
     await waitFor('PM2 to show it', async () => {
       const listed = (await listProcesses(stack)).find(({ name }) => name === 'reranker');
       return listed?.pm2_env.status === 'stopped' && listed.pm2_env.exit_code === 78;
