@@ -4,7 +4,7 @@ import { serveControl } from '@er-gateway/shared/control-server';
 import { FrameServer } from '@er-gateway/shared/frames/frame-server';
 import { runProcess } from '@er-gateway/shared/lifecycle';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
-import { createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
+import { createSchedulerGauges, createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import type { DrainParams, RunParams } from '@er-gateway/shared/scheduler-protocol';
 import { register } from 'prom-client';
 import { isOnTrial, noteOf, processesOf } from './process-note.ts';
@@ -22,6 +22,7 @@ void runProcess('scheduler', async ({ config, logger, onStop }) => {
     onModelsChange: () => announce(),
   });
   onStop(() => scheduler.close());
+  createSchedulerGauges(register, () => scheduler.facts());
 
   const server = new FrameServer({
     path: runPaths.scheduler(config.run_dir),

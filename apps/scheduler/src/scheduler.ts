@@ -1,8 +1,8 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
-import type { Role } from '@er-gateway/shared/config/schema';
+import { type Role, roles } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Logger } from '@er-gateway/shared/logger';
-import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
+import type { SchedulerFacts, SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import type {
   DrainParams,
   Job,
@@ -16,6 +16,7 @@ import type { JobContext } from './job-context.ts';
 import { runEmbedJob } from './jobs/embed.ts';
 import { runScoreJob } from './jobs/score.ts';
 import { runDetokenizeJob, runTokenizeJob } from './jobs/tokenize.ts';
+import { KeyUsage } from './key-usage.ts';
 import { openServedModel, type ServedModel } from './served-model.ts';
 import type { ProcessNote } from './upstream/upstream-pool.ts';
 
@@ -37,6 +38,7 @@ export class Scheduler {
   readonly #admission: Admission;
   readonly #cache: ItemCache;
   readonly #metrics: SchedulerMetrics;
+  readonly #usage = new KeyUsage();
 
   private constructor(
     models: Record<Role, ServedModel>,
@@ -77,15 +79,14 @@ export class Scheduler {
 
   /** Runs one job. Throws RequestError; an abort of `signal` (the caller left) ends its work upstream too. */
   async run<AnyJob extends Job>(params: RunParams<AnyJob>, signal: AbortSignal): Promise<ResultOf<AnyJob>> {
-    this.#metrics.inFlight.set(this.#admission.inFlight + 1);
     try {
-      return await this.#admission.run(() => this.#runWithDeadline(params, signal));
+      const result = await this.#admission.run(() => this.#runWithDeadline(params, signal));
+      this.#usage.add(params.job, params.keyId, result.promptTokens);
+      return result;
     } catch (error) {
       const reason = signal.aborted ? 'cancelled' : rejectionReason(error);
       if (reason) this.#metrics.rejected.inc({ reason });
       throw error;
-    } finally {
-      this.#metrics.inFlight.set(this.#admission.inFlight);
     }
   }
 
@@ -133,6 +134,31 @@ export class Scheduler {
       },
       inFlight: this.#admission.inFlight,
       concurrency: this.#admission.capacity,
+    };
+  }
+
+  /** What its metrics are made of. */
+  facts(): SchedulerFacts {
+    const now = performance.now();
+    return {
+      inFlight: this.#admission.inFlight,
+      capacity: this.#admission.capacity,
+      cache: { bytes: this.#cache.bytes, entries: this.#cache.entries },
+      models: roles.map(model => {
+        const { queue } = this.#models[model].lane.batcher;
+        return {
+          model,
+          queue: { items: queue.size, tokens: queue.tokens, ageSeconds: queue.ageMs(now) / 1000 },
+          upstreams: this.#models[model].lane.pool.upstreams.map(upstream => ({
+            upstream: new URL(upstream.url).host,
+            inFlight: upstream.calls,
+            isReady: upstream.isAvailable(now),
+            isBreakerOpen: upstream.breaker.needsTrial,
+            breakerOpenings: upstream.breaker.openings,
+          })),
+        };
+      }),
+      keys: this.#usage.rows(),
     };
   }
 
