@@ -5,6 +5,8 @@ import type { Logger } from '@er-gateway/shared/logger';
 import type { SchedulerFacts, SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import type {
   DrainParams,
+  FeedbackParams,
+  FeedbackResult,
   Job,
   ModelsStatus,
   ResultOf,
@@ -12,10 +14,13 @@ import type {
 } from '@er-gateway/shared/scheduler-protocol';
 import { Admission } from './admission.ts';
 import { ItemCache } from './cache/item-cache.ts';
+import { AnsweredRequests } from './feedback/answered-requests.ts';
+import { FeedbackDesk } from './feedback/feedback-desk.ts';
 import type { JobContext } from './job-context.ts';
 import { runEmbedJob } from './jobs/embed.ts';
 import { runScoreJob } from './jobs/score.ts';
 import { runDetokenizeJob, runTokenizeJob } from './jobs/tokenize.ts';
+import { KeyLabels } from './key-labels.ts';
 import { KeyUsage } from './key-usage.ts';
 import { openServedModel, type ServedModel } from './served-model.ts';
 import type { ProcessNote } from './upstream/upstream-pool.ts';
@@ -38,14 +43,21 @@ export class Scheduler {
   readonly #admission: Admission;
   readonly #cache: ItemCache;
   readonly #metrics: SchedulerMetrics;
-  readonly #usage = new KeyUsage();
+  readonly #usage: KeyUsage;
+  readonly #answered: AnsweredRequests;
+  readonly #feedback: FeedbackDesk;
 
   private constructor(
     models: Record<Role, ServedModel>,
     admission: Admission,
     cache: ItemCache,
     metrics: SchedulerMetrics,
+    answered: AnsweredRequests,
   ) {
+    const labels = new KeyLabels();
+    this.#usage = new KeyUsage(labels);
+    this.#answered = answered;
+    this.#feedback = new FeedbackDesk({ answered, metrics, labels });
     this.#metrics = metrics;
     this.#models = models;
     this.#admission = admission;
@@ -74,7 +86,13 @@ export class Scheduler {
         onChange: onModelsChange,
       });
     const [embedding, reranker] = await Promise.all([open('embedding'), open('reranker')]);
-    return new Scheduler({ embedding, reranker }, new Admission(config.limits.concurrency), cache, metrics);
+    return new Scheduler(
+      { embedding, reranker },
+      new Admission(config.limits.concurrency),
+      cache,
+      metrics,
+      new AnsweredRequests(config.feedback.max_bytes, config.feedback.keep_seconds),
+    );
   }
 
   /** Runs one job. Throws RequestError; an abort of `signal` (the caller left) ends its work upstream too. */
@@ -82,12 +100,18 @@ export class Scheduler {
     try {
       const result = await this.#admission.run(() => this.#runWithDeadline(params, signal));
       this.#usage.add(params.job, params.keyId, result.promptTokens);
+      this.#answered.remember(params.job, result, params.keyId, params.requestId);
       return result;
     } catch (error) {
       const reason = signal.aborted ? 'cancelled' : rejectionReason(error);
       if (reason) this.#metrics.rejected.inc({ reason });
       throw error;
     }
+  }
+
+  /** Takes what a caller thinks of an answer. Throws RequestError. */
+  async takeFeedback(params: FeedbackParams): Promise<FeedbackResult> {
+    return this.#feedback.take(params);
   }
 
   async #runWithDeadline<AnyJob extends Job>(

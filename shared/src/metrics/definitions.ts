@@ -1,4 +1,5 @@
 import { errorCatalogue } from '../errors/catalogue.ts';
+import { feedbackDefinitions } from './feedback-definitions.ts';
 import { hostDefinitions } from './host-definitions.ts';
 import { type MetricDefinition, modelLabels as models } from './metric-definition.ts';
 import { processDefinitions } from './process-definitions.ts';
@@ -27,7 +28,7 @@ export const modelRoutes = [
 /** Values of the label `route`: a closed set, because every value costs each of 64 workers a histogram. */
 export const routeLabels = [
   ...modelRoutes,
-
+  '/v1/feedback',
   '/v1/models',
   '/health',
   '/admin',
@@ -138,6 +139,7 @@ export const metricDefinitions = {
     aggregator: 'sum',
   },
   ...schedulerDefinitions,
+  ...feedbackDefinitions,
   ...processDefinitions,
   ...hostDefinitions,
 } as const satisfies Record<string, MetricDefinition>;

@@ -13,6 +13,10 @@ export function createSchedulerMetrics(registry: Registry) {
     cacheItems: createCounter(registry, 'er_cache_items_total'),
     upstreamRequests: createCounter(registry, 'er_upstream_requests_total'),
     upstreamDuration: createHistogram(registry, 'er_upstream_duration_seconds'),
+    reciprocalRank: createHistogram(registry, 'er_feedback_reciprocal_rank'),
+    ndcgAt10: createHistogram(registry, 'er_feedback_ndcg_at_10'),
+    precisionAt1: createHistogram(registry, 'er_feedback_precision_at_1'),
+    rating: createHistogram(registry, 'er_feedback_rating'),
   };
 }
 

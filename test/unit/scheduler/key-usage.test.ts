@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EmbedJob, TokenizeJob } from '@er-gateway/shared/scheduler-protocol';
+import { KeyLabels } from '../../../apps/scheduler/src/key-labels.ts';
 import { KeyUsage } from '../../../apps/scheduler/src/key-usage.ts';
 
 const embedJob: EmbedJob = {
@@ -21,7 +22,7 @@ const tokenizeJob: TokenizeJob = {
 };
 
 test('work is counted by key and model, and beyond 1,000 keys together', () => {
-  const usage = new KeyUsage();
+  const usage = new KeyUsage(new KeyLabels());
   for (let key = 0; key < 1002; key++) usage.add(embedJob, `key-${key}`, 7);
   usage.add(embedJob, 'key-0', 7);
   usage.add(tokenizeJob, 'key-0', 7);
