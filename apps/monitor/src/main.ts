@@ -5,6 +5,7 @@ import { runProcess } from '@er-gateway/shared/lifecycle';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
 import { Registry } from 'prom-client';
 import { loadDashboardPage } from './dashboard-page.ts';
+import { createFeedbackHistory } from './feedback-quality.ts';
 import { readGpus } from './gpu-sample.ts';
 import { createHostMetrics } from './host-metrics.ts';
 import { listenOnLoopback, listenOnSocket } from './listen.ts';
@@ -42,9 +43,17 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
   );
 
   const traffic = createTrafficWindow();
-  const observe = createObserver({ runDir: config.run_dir, logger, onObservation: traffic.add });
+  const feedback = createFeedbackHistory();
+  const observe = createObserver({
+    runDir: config.run_dir,
+    logger,
+    onObservation: observation => {
+      traffic.add(observation);
+      feedback.add(observation);
+    },
+  });
   const dashboard = loadDashboardPage(config.root);
-  const pages = createPages({ config, observe, traffic, dashboard, sampleSystem, sampleGpus });
+  const pages = createPages({ config, observe, traffic, feedback, dashboard, sampleSystem, sampleGpus });
   const look = () =>
     observe().catch(error => logger.error('the processes could not be looked at', { error }));
   const timer = setInterval(look, observeEveryMs);

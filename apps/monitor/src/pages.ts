@@ -2,6 +2,7 @@ import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config
 import { Registry } from 'prom-client';
 import { toAdminStatus } from './admin-status.ts';
 import type { DashboardPage } from './dashboard-page.ts';
+import type { FeedbackHistory } from './feedback-quality.ts';
 import type { GpuSample } from './gpu-sample.ts';
 import type { Observation } from './observer.ts';
 import type { Pages } from './routes.ts';
@@ -13,6 +14,7 @@ export interface PagesOptions {
   config: EffectiveConfig;
   observe: () => Promise<Observation>;
   traffic: TrafficWindow;
+  feedback: FeedbackHistory;
   dashboard: DashboardPage;
   sampleSystem: Sampler<SystemSample>;
   sampleGpus: Sampler<GpuSample[]>;
@@ -20,7 +22,7 @@ export interface PagesOptions {
 
 /** The monitor's three pages. */
 export function createPages(options: PagesOptions): Pages {
-  const { config, observe, traffic, dashboard, sampleSystem, sampleGpus } = options;
+  const { config, observe, traffic, feedback, dashboard, sampleSystem, sampleGpus } = options;
 
   const metrics = async () => ({
     type: Registry.PROMETHEUS_CONTENT_TYPE,
@@ -33,6 +35,7 @@ export function createPages(options: PagesOptions): Pages {
       config,
       observation,
       traffic,
+      feedback: feedback.report(),
       system,
       gpus: gpus ?? [],
     });

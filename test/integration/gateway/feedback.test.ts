@@ -72,9 +72,6 @@ test('a user key tells which documents were relevant, and gets the quality of it
 test("top_n shows less, but the whole ranking counts; a client's own request id names it", async () => {
   const own = { 'x-request-id': 'search-17' };
   await system.post('/v1/rerank', { query: 'q', documents, top_n: 1 }, own);
-  const { ranking } = await rerank(documents);
-  const { ranking: ofQuery } = { ranking };
-  assert.equal(ofQuery.length, 3);
   const { body } = await feedback({ request_id: 'search-17', relevant: [0, 1, 2] });
   assert.deepEqual([body.precision_at_1, body.ndcg_at_10], [1, 1]);
 });
