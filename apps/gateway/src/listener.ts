@@ -1,37 +1,68 @@
-import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import { Server as NetServer } from 'node:net';
+import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import { Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { ConfigError } from '@er-gateway/shared/errors/config-error';
+import type { Logger } from '@er-gateway/shared/logger';
+import type { Express } from 'express';
+import { type ConnectionLimits, Connections } from './transport/connections.ts';
+import { createHttp2Handler } from './transport/http2-handler.ts';
+import { Http2Sessions } from './transport/http2-sessions.ts';
+import { readProtocol } from './transport/read-protocol.ts';
+import { TlsFiles } from './transport/tls-files.ts';
 
-/**
- * Idle connections are kept longer than common proxies keep theirs (60 s), so that it is the proxy that closes them: a
- * request sent while we close is lost.
- */
-const keepAliveMs = 75_000;
-const headersTimeoutMs = 60_000;
 /** How long idle connections may stay when a worker stops: a client's next request on them is answered, then closed. */
 const idleGraceMs = 2500;
 const drainPollMs = 50;
+/** Of a request, name and value of each field and what HTTP/2 adds to it; Node's own limit for HTTP/1.1. */
+const maxHeaderBytes = 16_384;
 
-/** The gateway's open port. */
+/** The gateway's open port: HTTP/1.1 and HTTP/2 side by side, by ALPN with TLS and by an HTTP/2 client's first bytes without. */
 export class Listener {
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
+  readonly #app: Express;
   readonly #config: EffectiveConfig['gateway'];
+  readonly #sessions: Http2Sessions;
+  readonly #connections: Connections;
+  readonly #tlsFiles: TlsFiles | null;
+  #http2: Http2Server | undefined;
   isDraining = false;
   /** Open connections of clients. */
   connections = 0;
 
-  constructor(app: RequestListener, config: EffectiveConfig['gateway']) {
+  /** Throws ConfigError when the TLS files cannot be used. */
+  constructor(app: Express, config: EffectiveConfig['gateway'], logger: Logger) {
+    this.#app = app;
     this.#config = config;
-    this.#server =
-      config.tls.cert && config.tls.key
-        ? createTlsServer({ cert: readPem(config.tls.cert, 'cert'), key: readPem(config.tls.key, 'key') })
-        : createServer();
-    this.#server.keepAliveTimeout = keepAliveMs;
-    this.#server.headersTimeout = headersTimeoutMs;
+    const limits: ConnectionLimits = {
+      headerMs: config.header_timeout_seconds * 1000,
+      bodyMs: config.body_timeout_seconds * 1000,
+      sendMs: config.send_timeout_seconds * 1000,
+      keepAliveMs: config.keep_alive_seconds * 1000,
+    };
+    this.#sessions = new Http2Sessions(limits);
+    this.#connections = new Connections(limits, this.#sessions);
+    const http1 = {
+      keepAliveTimeout: limits.keepAliveMs,
+      headersTimeout: limits.headerMs,
+      requestTimeout: limits.headerMs + limits.bodyMs,
+      connectionsCheckingInterval: Math.min(5000, limits.headerMs),
+      maxHeaderSize: maxHeaderBytes,
+    };
+    const { cert, key } = config.tls;
+    this.#tlsFiles = cert && key ? new TlsFiles({ cert, key }, logger) : null;
+    this.#server = this.#tlsFiles
+      ? createTlsServer({
+          ...http1,
+          ...this.#tlsFiles.context,
+          ALPNProtocols: ['h2', 'http/1.1'],
+          handshakeTimeout: limits.headerMs,
+        })
+      : createServer(http1);
+    this.#server.keepAliveTimeout = limits.keepAliveMs;
     const serve: RequestListener = (req, res) => {
       if (this.isDraining) res.setHeader('connection', 'close');
       app(req, res);
@@ -43,6 +74,7 @@ export class Listener {
     });
     // Node would say "continue" by itself; the body must wait until the key is known.
     this.#server.on('checkContinue', serve);
+    this.#chooseProtocols();
   }
 
   /** Listens. Throws ConfigError when the port is taken. */
@@ -54,6 +86,7 @@ export class Listener {
       );
       this.#server.listen({ host, port }, resolve);
     });
+    this.#tlsFiles?.watch(context => (this.#server as TlsServer).setSecureContext(context));
   }
 
   /**
@@ -62,13 +95,17 @@ export class Listener {
    */
   async drain(): Promise<void> {
     this.isDraining = true;
+    this.#tlsFiles?.close();
     const closed = new Promise<void>(resolve =>
       NetServer.prototype.close.call(this.#server, () => resolve()),
     );
+    this.#sessions.announceEnd();
     const watching = new AbortController();
     const closeIdle = async () => {
       await delay(idleGraceMs, null, { signal: watching.signal });
+      this.#sessions.close();
       for (;;) {
+        this.#connections.closeUndecided();
         this.#server.closeIdleConnections();
         await delay(drainPollMs, null, { signal: watching.signal });
       }
@@ -77,15 +114,51 @@ export class Listener {
     await closed;
     watching.abort();
   }
-}
 
-function readPem(path: string, setting: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new ConfigError([
-      `gateway.tls.${setting}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`,
-    ]);
+  /** Stands between a new connection and Node's HTTP/1.1: it gets those that speak it. */
+  #chooseProtocols(): void {
+    const server = this.#server;
+    const opened = this.#tlsFiles ? 'secureConnection' : 'connection';
+    const [serveHttp1] = server.listeners(opened) as ((socket: Socket) => void)[];
+    if (!serveHttp1) throw new Error(`Node's HTTP server does not listen to ${opened}`);
+    server.removeAllListeners(opened);
+    server.on(opened, (socket: Socket) => {
+      this.#connections.add(socket);
+      const begin = (protocol: unknown) => {
+        this.#connections.decide(socket);
+        if (protocol === 'h2') this.#http2Server().emit('connection', socket);
+        else serveHttp1.call(server, socket);
+      };
+      if (this.#tlsFiles) begin((socket as TLSSocket).alpnProtocol);
+      else
+        readProtocol(socket, protocol => {
+          begin(protocol);
+          if (protocol === 'http/1.1') socket.resume();
+        });
+    });
+  }
+
+  /** Made for the first client that speaks HTTP/2: most workers never load it. */
+  #http2Server(): Http2Server {
+    if (this.#http2) return this.#http2;
+    const { handle, ...classes } = createHttp2Handler(this.#app);
+    const server = createHttp2Server({
+      ...classes,
+      settings: {
+        maxConcurrentStreams: this.#config.max_concurrent_streams,
+        maxHeaderListSize: maxHeaderBytes,
+        enablePush: false,
+      },
+      // Resets that a client may send at once, and each second (CVE-2023-44487): twice all that it may have open.
+      streamResetBurst: 2 * this.#config.max_concurrent_streams,
+      streamResetRate: 33,
+      maxSessionInvalidFrames: 100,
+    } as Parameters<typeof createHttp2Server>[0]);
+    server.on('session', session => this.#sessions.add(session));
+    server.on('request', handle);
+    server.on('checkContinue', handle);
+    this.#http2 = server;
+    return server;
   }
 }
 

@@ -14,6 +14,7 @@ import { AuditFile } from './audit/audit-file.ts';
 import { Listener } from './listener.ts';
 import { Recorder } from './request/recorder.ts';
 import { SchedulerClient } from './scheduler-client.ts';
+import { createCallerView } from './transport/caller-address.ts';
 
 void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const { file } = config.keys;
@@ -44,8 +45,12 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
     audit,
   );
   createProcessMetrics(register, 'gateway');
-  const app = createApp({ config, keys, store, scheduler, recorder, logger }, () => listener.isDraining);
-  const listener = new Listener(app, config.gateway);
+  const callers = createCallerView(config.gateway.trusted_proxies);
+  const app = createApp(
+    { config, keys, store, scheduler, recorder, callers, logger },
+    () => listener.isDraining,
+  );
+  const listener = new Listener(app, config.gateway, logger);
   // Before the listener, so that it ends after it: what is counted while draining is seen.
   const status = () => ({
     inFlight: recorder.inFlight,

@@ -135,7 +135,11 @@ function decide(root: string, settings: Settings, environment: NodeJS.ProcessEnv
     logs: { ...settings.logs, dir: resolve(root, settings.logs.dir) },
     gateway: {
       ...settings.gateway,
-      tls: { cert: absolute(settings.gateway.tls.cert), key: absolute(settings.gateway.tls.key) },
+      tls: {
+        ...settings.gateway.tls,
+        cert: absolute(settings.gateway.tls.cert),
+        key: absolute(settings.gateway.tls.key),
+      },
     },
     models: {
       embedding: decideModel('embedding', settings, environment),
@@ -150,7 +154,7 @@ function decideModel(role: Role, settings: Settings, environment: NodeJS.Process
   const replicas = engine === 'builtin' ? 1 : model.replicas;
   const upstreams =
     engine === 'external'
-      ? model.urls.map(url => url.replace(/\/+$/, ''))
+      ? model.urls.map(url => url.replace(/(?<!\/)\/+$/, ''))
       : Array.from({ length: replicas }, (_, replica) => `http://127.0.0.1:${portOfReplica(model, replica)}`);
   return { ...model, replicas, role, engine, engineReason, upstreams };
 }

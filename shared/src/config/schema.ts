@@ -1,7 +1,22 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 const port = (fallback: number, what: string) =>
   z.int().min(1).max(65535).default(fallback).meta({ description: what });
+
+const seconds = (fallback: number, what: string) =>
+  z.number().positive().max(86400).default(fallback).meta({ description: what });
+
+const addressRange = z
+  .string()
+  .refine(isAddressRange, 'must be an address as 10.0.0.1, or a range as 10.0.0.0/8');
+
+function isAddressRange(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128));
+}
 
 const model = (defaults: {
   path: string;
@@ -87,10 +102,50 @@ export const configSchema = z.strictObject({
         .min(1024)
         .default(33554432)
         .meta({ description: 'Largest request body after decompression; above it 413.' }),
+      header_timeout_seconds: seconds(
+        20,
+        'Longest time for the header of a request, or for a TLS handshake.',
+      ),
+      body_timeout_seconds: seconds(120, 'Longest time for the body of a request, after its header.'),
+      send_timeout_seconds: seconds(
+        60,
+        'A client that takes nothing of its answer for that long is cut off.',
+      ),
+      keep_alive_seconds: seconds(
+        75,
+        'How long an idle connection is kept; longer than proxies in front keep theirs (60 s).',
+      ),
+      max_concurrent_streams: z
+        .int()
+        .min(1)
+        .max(10000)
+        .default(128)
+        .meta({ description: 'Requests at once on one HTTP/2 connection.' }),
+      trusted_proxies: z.array(addressRange).default([]).meta({
+        description:
+          'Addresses (10.0.0.1, 10.0.0.0/8) of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.',
+      }),
+      cors_origins: z
+        .array(z.string().regex(/^(\*|https?:\/\/[^/\s]+)$/, 'must be * or an origin as https://app.example'))
+        .default([])
+        .meta({ description: 'Web pages (https://app.example, or *) that may call from a browser.' }),
       tls: z
         .strictObject({
-          cert: z.string().nullable().default(null).meta({ description: 'PEM certificate chain file.' }),
-          key: z.string().nullable().default(null).meta({ description: 'PEM private key file.' }),
+          cert: z
+            .string()
+            .nullable()
+            .default(null)
+            .meta({ description: 'PEM certificate chain file; read again when it changes.' }),
+          key: z
+            .string()
+            .nullable()
+            .default(null)
+            .meta({ description: 'PEM private key file; read again when it changes.' }),
+          hsts_seconds: z
+            .int()
+            .min(0)
+            .default(0)
+            .meta({ description: 'max-age of Strict-Transport-Security on answers over HTTPS; 0: none.' }),
         })
         .prefault({}),
     })

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import type { ServerHttp2Stream } from 'node:http2';
 import type { Role } from '@er-gateway/shared/config/schema';
 import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
+import type { CallerView } from '../transport/caller-address.ts';
 import type { RequestWishes } from './read-wishes.ts';
 import { RequestTimings } from './timings.ts';
 
@@ -27,6 +29,9 @@ export class Exchange {
   readonly res: Response;
   readonly route: Route;
   readonly id: string;
+  /** IP address of who asks, behind the proxies that are trusted. */
+  readonly callerAddress: string;
+  readonly isSecure: boolean;
   readonly timings = new RequestTimings();
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
@@ -44,11 +49,13 @@ export class Exchange {
   bytesIn = 0;
   errorCode: string | null = null;
 
-  constructor(req: Request, res: Response, route: Route) {
+  constructor(req: Request, res: Response, route: Route, callers: CallerView) {
     this.req = req;
     this.res = res;
     this.route = route;
     this.dialect = route.dialect;
+    this.callerAddress = callers.callerAddress(req);
+    this.isSecure = callers.isSecure(req);
     const wanted = req.headers['x-request-id'];
     this.id = typeof wanted === 'string' && acceptableId.test(wanted) ? wanted : randomUUID();
     const hangUp = new AbortController();
@@ -56,6 +63,13 @@ export class Exchange {
     res.once('close', () => {
       if (!res.writableEnded) hangUp.abort(new ClientGone());
     });
+  }
+
+  /** Whether the whole answer was handed to the network; asked for when the connection or the stream has closed. */
+  get isAnswered(): boolean {
+    const { stream } = this.res as { stream?: ServerHttp2Stream };
+    // An HTTP/2 stream looks finished after a reset (nodejs/node#38916).
+    return stream ? this.res.writableEnded && stream.rstCode === 0 : this.res.writableFinished;
   }
 }
 

@@ -9,6 +9,7 @@ import type { Dialect } from '../dialects/dialect.ts';
 import { refuseUnknownNumberFields } from '../dialects/number-fields.ts';
 import { type DialectRoute, dialectOf } from '../dialects/table.ts';
 import type { SchedulerClient } from '../scheduler-client.ts';
+import type { CallerView } from '../transport/caller-address.ts';
 import { authenticate } from './authenticate.ts';
 import { chargeRateLimit } from './charge-rate-limit.ts';
 import { Exchange, type Route } from './exchange.ts';
@@ -25,6 +26,7 @@ export interface RequestDependencies {
   store: StateStore;
   scheduler: SchedulerClient;
   recorder: Recorder;
+  callers: CallerView;
   logger: Logger;
 }
 
@@ -34,11 +36,11 @@ export interface RequestDependencies {
  */
 export function handleRequest(
   route: Route,
-  { config, keys, store, recorder, logger }: RequestDependencies,
+  { config, keys, store, recorder, callers, logger }: RequestDependencies,
   work: (exchange: Exchange) => Promise<void> | void,
 ): RequestHandler {
   return async (req, res) => {
-    const exchange = new Exchange(req, res, route);
+    const exchange = new Exchange(req, res, route, callers);
     recorder.begin(exchange);
     try {
       await authenticate(exchange, keys);

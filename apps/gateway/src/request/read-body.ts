@@ -80,7 +80,8 @@ function collect(exchange: Exchange, maxBytes: number): Promise<Buffer> {
       if (bytes > maxBytes) finish(tooLarge(maxBytes));
     };
     source.on('data', onData);
-    source.once('end', () => finish(null));
+    // HTTP/2 ends the body of a request that was reset as if it were whole.
+    source.once('end', () => finish(req.aborted ? new ClientGone() : null));
     decoder?.once('error', () => finish(invalid(`The body is not valid ${encoding}.`)));
     req.once('error', () => finish(new ClientGone()));
     signal.addEventListener('abort', () => finish(new ClientGone()), { once: true });

@@ -30,7 +30,7 @@ export class Recorder {
 
   #record(exchange: Exchange): void {
     const { res, req, timings, key, route } = exchange;
-    const status = res.writableFinished ? res.statusCode : clientClosedStatus;
+    const status = exchange.isAnswered ? res.statusCode : clientClosedStatus;
     const totalMs = timings.total();
     const label = toRouteLabel(route.name);
     this.#metrics.requests.inc({ route: label, status: String(status) });
@@ -49,7 +49,7 @@ export class Recorder {
       request_id: exchange.id,
       key_id: key?.id ?? null,
       key_name: key?.name ?? null,
-      address: req.socket.remoteAddress ?? null,
+      address: exchange.callerAddress,
       method: req.method,
       route: route.name,
       dialect: exchange.dialect?.name ?? null,

@@ -1,3 +1,4 @@
+import type { ServerHttp2Stream } from 'node:http2';
 import { toRequestError } from '@er-gateway/shared/errors/request-error';
 import { describeError, type Logger } from '@er-gateway/shared/logger';
 import { openaiErrors } from '../dialects/error-shapes.ts';
@@ -48,6 +49,12 @@ export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): 
  */
 function stopReading({ req, res }: Exchange): void {
   if (req.complete) return;
+  const { stream } = req as { stream?: ServerHttp2Stream };
+  if (stream) {
+    // A client of HTTP/2 sends no more than it was granted, and takes this for what it is (RFC 9113, section 8.1).
+    stream.once('finish', () => stream.close());
+    return;
+  }
   if (req.headers.expect !== undefined) {
     res.setHeader('connection', 'close'); // it was never told to continue
     return;

@@ -1,4 +1,5 @@
 import { Agent, type ServerResponse } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Logger } from '@er-gateway/shared/logger';
 import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware';
@@ -35,8 +36,11 @@ export function createProxy(
     // Express leaves '/' of a path that the mount matched whole.
     pathRewrite: path => withoutKey(`${prefix}${path.replace(/^\/(?=$|\?)/, prefix === '' ? '/' : '')}`),
     on: {
-      proxyReq: (proxyRequest, _req, res) => {
+      proxyReq: (proxyRequest, req, res) => {
         proxyRequest.removeHeader('authorization');
+        const exchange = exchanges.get(req);
+        proxyRequest.setHeader('x-forwarded-for', exchange?.callerAddress ?? '');
+        proxyRequest.setHeader('x-forwarded-proto', exchange?.isSecure ? 'https' : 'http');
         // httpxy misses a hang-up before the first byte on HTTP/2 (nodejs/node#38916).
         res.once('close', () => {
           if (!res.writableEnded) proxyRequest.destroy();
@@ -67,9 +71,20 @@ export function createProxy(
     },
   });
   return async exchange => {
-    exchanges.set(exchange.req, exchange);
+    const { req } = exchange;
+    exchanges.set(req, exchange);
+    if (req.httpVersionMajor === 2) sayHowBodyEnds(req as unknown as Http2ServerRequest);
     await proxy(exchange.req, exchange.res, () => {});
   };
+}
+
+/**
+ * HTTP/2 needs no length to end a body; passed on without one it would be read as the next request on the connection to
+ * the target.
+ */
+function sayHowBodyEnds({ headers, stream }: Http2ServerRequest): void {
+  if (headers['content-length'] === undefined && !stream.endAfterHeaders)
+    headers['transfer-encoding'] = 'chunked';
 }
 
 /** The path without `api_key`: our key is none of the target's business. */
