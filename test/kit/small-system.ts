@@ -23,6 +23,8 @@ export interface SmallSystem {
   post: (path: string, body: unknown, headers?: Record<string, string>) => Promise<Response>;
   /** kill -9. */
   kill: (app: SmallSystemApp) => Promise<void>;
+  /** SIGTERM; resolves when it has ended by itself. */
+  terminate: (app: SmallSystemApp) => Promise<void>;
   start: (app: SmallSystemApp) => void;
   /** What an app wrote to stdout and stderr so far. */
   output: (app: SmallSystemApp) => string;
@@ -127,6 +129,7 @@ export async function startSmallSystem({
         headers: { 'content-type': 'application/json', ...headers },
       }),
     kill: app => end(app, 'SIGKILL'),
+    terminate: app => end(app, 'SIGTERM'),
     start,
     output,
     stop,
