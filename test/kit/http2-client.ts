@@ -58,11 +58,15 @@ export async function openHttp2(url: string, options: SecureClientSessionOptions
         });
         stream.on('data', chunk => chunks.push(chunk));
         stream.on('error', reject);
-        stream.on('close', () => {
+        const finish = () => {
           if (head[':status'] === undefined || stream.rstCode !== 0)
-            reject(new Error(`stream closed with ${stream.rstCode}`));
-          resolve({ status: head[':status'] ?? 0, headers: head, text: Buffer.concat(chunks).toString() });
-        });
+            reject(new Error(`the stream closed with ${stream.rstCode}`));
+          else resolve({ status: head[':status'], headers: head, text: Buffer.concat(chunks).toString() });
+          // Node's own client does not close a stream while it has something to send that nobody wants.
+          stream.destroy();
+        };
+        stream.once('end', finish);
+        stream.once('close', finish);
         stream.end(body);
       }),
     close: () => session.destroy(),

@@ -38,6 +38,8 @@ export function createProxy(
     on: {
       proxyReq: (proxyRequest, req, res) => {
         proxyRequest.removeHeader('authorization');
+        // Node would use a connection again that it has just asked to close, when the target's answer allows it.
+        if (proxyRequest.getHeader('connection') === 'close') proxyRequest.shouldKeepAlive = false;
         const exchange = exchanges.get(req);
         proxyRequest.setHeader('x-forwarded-for', exchange?.callerAddress ?? '');
         proxyRequest.setHeader('x-forwarded-proto', exchange?.isSecure ? 'https' : 'http');
