@@ -14,7 +14,7 @@ import { AuditFile } from './audit/audit-file.ts';
 import { Listener } from './listener.ts';
 import { Recorder } from './request/recorder.ts';
 import { SchedulerClient } from './scheduler-client.ts';
-import { createCallerView } from './transport/caller-address.ts';
+import { createCallerView } from './request/caller-address.ts';
 
 void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const { file } = config.keys;

@@ -4,7 +4,7 @@ import type { Role } from '@er-gateway/shared/config/schema';
 import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
-import type { CallerView } from '../transport/caller-address.ts';
+import type { CallerView } from './caller-address.ts';
 import type { RequestWishes } from './read-wishes.ts';
 import { RequestTimings } from './timings.ts';
 
@@ -30,7 +30,7 @@ export class Exchange {
   readonly route: Route;
   readonly id: string;
   /** IP address of who asks, behind the proxies that are trusted. */
-  readonly callerAddress: string;
+  readonly address: string;
   readonly isSecure: boolean;
   readonly timings = new RequestTimings();
   /** Aborts when the client hangs up. */
@@ -54,7 +54,7 @@ export class Exchange {
     this.res = res;
     this.route = route;
     this.dialect = route.dialect;
-    this.callerAddress = callers.callerAddress(req);
+    this.address = callers.callerAddress(req);
     this.isSecure = callers.isSecure(req);
     const wanted = req.headers['x-request-id'];
     this.id = typeof wanted === 'string' && acceptableId.test(wanted) ? wanted : randomUUID();

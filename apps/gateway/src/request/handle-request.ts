@@ -9,7 +9,7 @@ import type { Dialect } from '../dialects/dialect.ts';
 import { refuseUnknownNumberFields } from '../dialects/number-fields.ts';
 import { type DialectRoute, dialectOf } from '../dialects/table.ts';
 import type { SchedulerClient } from '../scheduler-client.ts';
-import type { CallerView } from '../transport/caller-address.ts';
+import type { CallerView } from './caller-address.ts';
 import { authenticate } from './authenticate.ts';
 import { chargeRateLimit } from './charge-rate-limit.ts';
 import { Exchange, type Route } from './exchange.ts';

@@ -49,7 +49,7 @@ export class Recorder {
       request_id: exchange.id,
       key_id: key?.id ?? null,
       key_name: key?.name ?? null,
-      address: exchange.callerAddress,
+      address: exchange.address,
       method: req.method,
       route: route.name,
       dialect: exchange.dialect?.name ?? null,

@@ -41,7 +41,7 @@ export function createProxy(
         // Node would use a connection again that it has just asked to close, when the target's answer allows it.
         if (proxyRequest.getHeader('connection') === 'close') proxyRequest.shouldKeepAlive = false;
         const exchange = exchanges.get(req);
-        proxyRequest.setHeader('x-forwarded-for', exchange?.callerAddress ?? '');
+        proxyRequest.setHeader('x-forwarded-for', exchange?.address ?? '');
         proxyRequest.setHeader('x-forwarded-proto', exchange?.isSecure ? 'https' : 'http');
         // httpxy misses a hang-up before the first byte on HTTP/2 (nodejs/node#38916).
         res.once('close', () => {
