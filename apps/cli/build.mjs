@@ -29,6 +29,7 @@ const external = [
   'systeminformation',
   'msgpackr-extract',
   'pm2',
+  'selfsigned',
 ];
 
 /** zod's messages in 50 languages: a quarter of a megabyte that each worker would load, and nobody asks for. */

@@ -1,5 +1,6 @@
 import { globSync } from 'node:fs';
 import { Command } from 'commander';
+import { cert } from './cert.ts';
 import type { CommandContext } from './command-context.ts';
 import { dev } from './dev.ts';
 import { doctor } from './doctor.ts';
@@ -73,6 +74,14 @@ export function createProgram(context: CommandContext): Command {
     )
     .option('--json', 'for programs')
     .action(async options => exitWith(await doctor(context, options)));
+
+  program
+    .command('cert [names...]')
+    .description('make a certificate signed by itself, for trials of HTTPS with these names or addresses')
+    .option('--dir <folder>', 'where to write er-gateway.crt and er-gateway.key', 'certs')
+    .option('--days <n>', 'how long it is valid', '90')
+    .option('--force', 'replace what is there')
+    .action(async (names, options) => exitWith(await cert(context, names, options)));
 
   program
     .command('dev')

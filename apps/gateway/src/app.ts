@@ -12,15 +12,20 @@ import { sendModels } from './routes/models.ts';
 import { sendOpenapi } from './routes/openapi.ts';
 import { createProxy } from './routes/proxies.ts';
 import { sendTeiInfo } from './routes/tei-info.ts';
+import { allowOrigins, sendHsts } from './transport/browser-headers.ts';
 
 /** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes. */
 export function createApp(dependencies: RequestDependencies, isDraining: () => boolean): Express {
-  const { config, scheduler, logger } = dependencies;
+  const { config, scheduler, callers, logger } = dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
   app.enable('case sensitive routing');
+
+  const { tls, cors_origins: origins } = config.gateway;
+  if (tls.hsts_seconds > 0) app.use(sendHsts(tls.hsts_seconds, callers));
+  if (origins.length > 0) app.use(allowOrigins(origins));
 
   addHealthRoutes(app, { models: () => scheduler.models, isDraining });
 

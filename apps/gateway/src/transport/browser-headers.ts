@@ -1,0 +1,41 @@
+import cors from 'cors';
+import type { RequestHandler } from 'express';
+import type { CallerView } from '../request/caller-address.ts';
+
+/** Answer headers that a page may read, beside those that browsers always show. */
+const exposed = [
+  'x-request-id',
+  'server-timing',
+  'retry-after',
+  'retry-after-ms',
+  'x-ratelimit-limit-requests',
+  'x-ratelimit-remaining-requests',
+  'x-ratelimit-reset-requests',
+  'x-er-engine',
+  'x-er-cache',
+  'x-er-truncated',
+];
+/** How long a browser may keep the answer to its question, in seconds; Chromium keeps it for 2 hours at most. */
+const preflightSeconds = 7200;
+
+/**
+ * Lets pages of these origins call from a browser (`gateway.cors_origins`); their questions (preflight requests) carry no
+ * key and are answered before one is asked for. Cookies are never part of it: a page sends a key of its own.
+ */
+export const allowOrigins = (origins: readonly string[]): RequestHandler =>
+  cors({
+    origin: origins.includes('*') ? '*' : [...origins],
+    methods: ['GET', 'POST'],
+    exposedHeaders: exposed,
+    maxAge: preflightSeconds,
+    optionsSuccessStatus: 204,
+  });
+
+/** Tells browsers to come over HTTPS only, on answers that go over HTTPS (`gateway.tls.hsts_seconds`; RFC 6797). */
+export function sendHsts(seconds: number, { isSecure }: CallerView): RequestHandler {
+  const value = `max-age=${seconds}`;
+  return (req, res, next) => {
+    if (isSecure(req as Parameters<typeof isSecure>[0])) res.setHeader('strict-transport-security', value);
+    next();
+  };
+}
