@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { resolveConfig } from '@er-gateway/shared/config/effective-config';
+import express from 'express';
+import { createApp } from '../../../apps/gateway/src/app.ts';
+import { createCallerView } from '../../../apps/gateway/src/request/caller-address.ts';
+import { type Http2Client, openHttp2 } from '../../kit/http2-client.ts';
+import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
+import { projectRoot } from '../../kit/stack.ts';
+import { waitFor } from '../../kit/wait-for.ts';
+
+/**
+ * Every route of the gateway and who may use it. A route that is not here fails the test below: whoever adds one decides
+ * here who may use it.
+ */
+const access: Record<string, 'public' | 'key' | 'admin'> = {
+  'GET /health': 'public',
+  'GET /health/ready': 'public',
+  'GET /health/live': 'public',
+  'POST /v1/embeddings': 'key',
+  'POST /v1/embed': 'key',
+  'POST /v2/embed': 'key',
+  'POST /embed': 'key',
+  'POST /v1/rerank': 'key',
+  'POST /v2/rerank': 'key',
+  'POST /rerank': 'key',
+  'POST /score': 'key',
+  'POST /v1/score': 'key',
+  'POST /tokenize': 'key',
+  'POST /detokenize': 'key',
+  'GET /v1/models': 'key',
+  'GET /v1/models/:model': 'key',
+  'GET /info': 'key',
+  'GET /openapi.json': 'key',
+  'ALL /metrics': 'admin',
+  'ALL /dashboard': 'admin',
+  'ALL /admin': 'admin',
+  'ALL /engines/embedding': 'admin',
+  'ALL /engines/reranker': 'admin',
+  'ALL *': 'key',
+};
+
+const userKey = `er-${'U5er'.repeat(10)}`;
+let system: SmallSystem;
+let client: Http2Client;
+
+before(async () => {
+  system = await startSmallSystem({
+    embeddingUrls: ['http://127.0.0.1:9'],
+    rerankerUrls: ['http://127.0.0.1:9'],
+    waitForModels: false,
+  });
+  const file = JSON.parse(readFileSync(system.keysFile, 'utf8')) as { keys: unknown[] };
+  file.keys.push({ key: userKey, name: 'user', role: 'user' });
+  writeFileSync(system.keysFile, JSON.stringify(file));
+  await waitFor('the key of a user', async () => (await statusOver1('GET', '/v1/models', userKey)) === 200);
+  client = await openHttp2(system.url);
+});
+after(async () => {
+  client?.close();
+  await system?.stop();
+});
+
+const headersWith = (key: string | null): Record<string, string> =>
+  key === null ? {} : { authorization: `Bearer ${key}` };
+const statusOver1 = async (method: string, path: string, key: string | null) =>
+  (await fetch(`${system.url}${path}`, { method, headers: headersWith(key) })).status;
+const statusOver2 = async (method: string, path: string, key: string | null) =>
+  (await client.send({ path, method, headers: headersWith(key) })).status;
+
+/** The routes as the application registers them, `METHOD path`. */
+function registeredRoutes(): string[] {
+  const found: string[] = [];
+  const proto = express.application as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const methods = ['get', 'post', 'put', 'patch', 'delete', 'options', 'head', 'all', 'use'];
+  const originals = new Map(methods.map(name => [name, proto[name]]));
+  for (const [name, original] of originals) {
+    proto[name] = function (this: unknown, first: unknown, ...rest: unknown[]) {
+      const method = name === 'use' || name === 'all' ? 'ALL' : name.toUpperCase();
+      // `get` with one argument reads a setting.
+      if (rest.length > 0 || name === 'use')
+        for (const path of [first].flat()) found.push(`${method} ${typeof path === 'string' ? path : '*'}`);
+      return original?.call(this, first, ...rest);
+    };
+  }
+  try {
+    const config = resolveConfig(projectRoot, {
+      ER_ENGINE: 'external',
+      ER_MODELS_EMBEDDING_URLS: 'http://127.0.0.1:9',
+      ER_MODELS_RERANKER_URLS: 'http://127.0.0.1:9',
+    });
+    const dependencies = { config, scheduler: { models: null }, callers: createCallerView([]) };
+    createApp(dependencies as unknown as Parameters<typeof createApp>[0], () => false);
+  } finally {
+    for (const [name, original] of originals) if (original) proto[name] = original;
+  }
+  return found;
+}
+
+test('each route of the application is in the table, and the table has no other', () => {
+  assert.deepEqual(registeredRoutes().toSorted(), Object.keys(access).toSorted());
+});
+
+for (const [route, needed] of Object.entries(access)) {
+  test(`${route} is for: ${needed}`, async () => {
+    const [method = '', pattern = ''] = route.split(' ');
+    const path = pattern.replace(':model', 'Qwen3-Embedding-0.6B').replace('*', '/nowhere');
+    const paths = method === 'ALL' && needed === 'admin' ? [path, `${path}/`, `${path}/below`] : [path];
+    const verbs = method === 'ALL' ? ['GET', 'POST', 'DELETE'] : [method];
+    for (const statusOf of [statusOver1, statusOver2]) {
+      for (const where of paths) {
+        for (const verb of verbs) {
+          const what = `${verb} ${where}`;
+          const [none, wrong, user, admin] = [
+            await statusOf(verb, where, null),
+            await statusOf(verb, where, `er-${'x'.repeat(40)}`),
+            await statusOf(verb, where, userKey),
+            await statusOf(verb, where, system.key),
+          ];
+          if (needed === 'public') {
+            for (const status of [none, wrong, user, admin]) assert.ok(status !== 401 && status !== 403, what);
+            continue;
+          }
+          assert.deepEqual([none, wrong], [401, 401], what);
+          if (needed === 'admin') assert.equal(user, 403, what);
+          else assert.ok(user !== 401 && user !== 403, what);
+          assert.ok(admin !== 401 && admin !== 403, what);
+        }
+      }
+    }
+  });
+}
+
+test('a key is asked for whatever method, case or spelling of a path is tried', async () => {
+  for (const path of ['/V1/models', '/v1/models/', '//v1/models', '/v1/./models', '/%761/models', '/health/../metrics', '/health/x', '/HEALTH', '/metrics%00', '/metrics;a', '/dashboard%2f..']) {
+    for (const statusOf of [statusOver1, statusOver2]) assert.equal(await statusOf('GET', path, null), 401, path);
+  }
+  for (const method of ['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD', 'PROPFIND'])
+    for (const statusOf of [statusOver1, statusOver2]) assert.equal(await statusOf(method, '/v1/models', null), 401, method);
+});
