@@ -2,6 +2,7 @@ import type { Scenario } from '../scenario.ts';
 import { clients } from './clients.ts';
 import { fairness } from './fairness.ts';
 import { goodput } from './goodput.ts';
+import { h2 } from './h2.ts';
 import { overhead } from './overhead.ts';
 import { rerank } from './rerank.ts';
 import { rivals } from './rivals.ts';
@@ -16,6 +17,7 @@ export const scenarios: readonly Scenario[] = [
   rerank,
   single,
   overhead,
+  h2,
   clients,
   fairness,
   soak,
