@@ -89,7 +89,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
   const keysFile = env.ER_KEYS_FILE ?? join(folder, 'er_api_keys.json');
   return {
-    url: `http://127.0.0.1:${ports.gateway}`,
+    url: `${env.ER_GATEWAY_TLS_CERT ? 'https' : 'http'}://127.0.0.1:${ports.gateway}`,
     key: firstKey(keysFile),
     keysFile,
     runDir: env.ER_RUN_DIR ?? '',

@@ -36,7 +36,9 @@ export async function cert(
   }
   const found = Object.values(files).find(existsSync);
   if (found && !force) {
-    output.write(`${found} is there already. --force replaces it; a running gateway takes the new one at once.\n`);
+    output.write(
+      `${found} is there already. --force replaces it; a running gateway takes the new one at once.\n`,
+    );
     return 1;
   }
   const wanted = names.length > 0 ? names : usualNames();

@@ -12,9 +12,9 @@ import { register } from 'prom-client';
 import { createApp } from './app.ts';
 import { AuditFile } from './audit/audit-file.ts';
 import { Listener } from './listener.ts';
+import { createCallerView } from './request/caller-address.ts';
 import { Recorder } from './request/recorder.ts';
 import { SchedulerClient } from './scheduler-client.ts';
-import { createCallerView } from './request/caller-address.ts';
 
 void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const { file } = config.keys;

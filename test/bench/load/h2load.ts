@@ -45,7 +45,8 @@ export function parseH2Load(output: string): H2LoadSample {
   const [, , , mean, unit] =
     /^time for request: +([\d.]+\w+) +([\d.]+\w+) +([\d.]+)(us|ms|s)/m.exec(output) ?? [];
   const [, others] = /^status codes: \d+ 2xx, (.*)$/m.exec(output) ?? [];
-  if (!perSecond || !succeeded || !mean || !unit || !others) throw new Error(`h2load ended without a result:\n${output}`);
+  if (!perSecond || !succeeded || !mean || !unit || !others)
+    throw new Error(`h2load ended without a result:\n${output}`);
   const bad = Number(failed) + Number(errored) + Number(timedOut);
   if (bad > 0 || /[1-9]\d* [345]xx/.test(others)) throw new Error(`requests failed:\n${output}`);
   const toMs = { us: 0.001, ms: 1, s: 1000 }[unit] ?? Number.NaN;

@@ -23,7 +23,10 @@ export const h2: Scenario = {
     const { seconds, pairs, warmUpSeconds } = bench.options;
     const bodyFile = join(bench.folder, 'h2-body.json');
     const input = 'nine words and the number of them is ten';
-    writeFileSync(bodyFile, JSON.stringify({ model: 'Qwen3-Embedding-0.6B', input, encoding_format: 'base64' }));
+    writeFileSync(
+      bodyFile,
+      JSON.stringify({ model: 'Qwen3-Embedding-0.6B', input, encoding_format: 'base64' }),
+    );
     return bench.using(startBenchStack(bench, { workers: 2 }), async stack => {
       const measure = (side: SideName, length: number) =>
         runH2Load({

@@ -119,7 +119,8 @@ for (const [route, needed] of Object.entries(access)) {
             await statusOf(verb, where, system.key),
           ];
           if (needed === 'public') {
-            for (const status of [none, wrong, user, admin]) assert.ok(status !== 401 && status !== 403, what);
+            for (const status of [none, wrong, user, admin])
+              assert.ok(status !== 401 && status !== 403, what);
             continue;
           }
           assert.deepEqual([none, wrong], [401, 401], what);
@@ -133,9 +134,23 @@ for (const [route, needed] of Object.entries(access)) {
 }
 
 test('a key is asked for whatever method, case or spelling of a path is tried', async () => {
-  for (const path of ['/V1/models', '/v1/models/', '//v1/models', '/v1/./models', '/%761/models', '/health/../metrics', '/health/x', '/HEALTH', '/metrics%00', '/metrics;a', '/dashboard%2f..']) {
-    for (const statusOf of [statusOver1, statusOver2]) assert.equal(await statusOf('GET', path, null), 401, path);
+  for (const path of [
+    '/V1/models',
+    '/v1/models/',
+    '//v1/models',
+    '/v1/./models',
+    '/%761/models',
+    '/health/../metrics',
+    '/health/x',
+    '/HEALTH',
+    '/metrics%00',
+    '/metrics;a',
+    '/dashboard%2f..',
+  ]) {
+    for (const statusOf of [statusOver1, statusOver2])
+      assert.equal(await statusOf('GET', path, null), 401, path);
   }
   for (const method of ['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD', 'PROPFIND'])
-    for (const statusOf of [statusOver1, statusOver2]) assert.equal(await statusOf(method, '/v1/models', null), 401, method);
+    for (const statusOf of [statusOver1, statusOver2])
+      assert.equal(await statusOf(method, '/v1/models', null), 401, method);
 });

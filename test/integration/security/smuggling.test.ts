@@ -51,7 +51,8 @@ async function exchangeRaw(bytes: string): Promise<string> {
   }
   return Buffer.concat(chunks).toString('latin1');
 }
-const statusesIn = (answers: string) => [...answers.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status);
+const statusesIn = (answers: string) =>
+  [...answers.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status);
 const auth = () => `authorization: Bearer ${system.key}\r\n`;
 const hidden = 'GET /metrics HTTP/1.1\r\nhost: hidden\r\n\r\n';
 
@@ -108,7 +109,9 @@ test('a body without a length reaches a target as a body, whatever the method, o
       headers: { authorization: `Bearer ${system.key}` },
     });
     assert.equal(next.status, 200);
-    const proxied = received.filter(({ url }) => url === `/${method}` || url === '/next' || url === '/metrics');
+    const proxied = received.filter(
+      ({ url }) => url === `/${method}` || url === '/next' || url === '/metrics',
+    );
     assert.deepEqual(
       proxied.map(({ url, body }) => [url, body]),
       [

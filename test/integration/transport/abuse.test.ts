@@ -206,7 +206,8 @@ for (const [what, one] of floods) {
 test('a flood of CONTINUATION frames ends the connection', async () => {
   const { socket, got } = await dial();
   socket.write(Buffer.concat([Buffer.from(preface), settings, frame(1, 0, 1, headerBlock)]));
-  for (let number = 0; number < 1000 && !socket.closed; number++) socket.write(frame(9, 0, 1, Buffer.from([0x00, 1, 0x61, 1, 0x62])));
+  for (let number = 0; number < 1000 && !socket.closed; number++)
+    socket.write(frame(9, 0, 1, Buffer.from([0x00, 1, 0x61, 1, 0x62])));
   await closes(socket);
   assert.ok(goawaysIn(got()).some(code => code !== constants.NGHTTP2_NO_ERROR));
 });

@@ -28,10 +28,15 @@ after(async () => {
   await system?.stop();
 });
 
-const preflight = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,content-type' };
+const preflight = {
+  'access-control-request-method': 'POST',
+  'access-control-request-headers': 'authorization,content-type',
+};
 
 test('the audit trail names the caller behind a trusted proxy', async () => {
-  await system.fetch('/v1/models', { headers: { 'x-forwarded-for': '203.0.113.7', 'x-request-id': 'behind-proxy' } });
+  await system.fetch('/v1/models', {
+    headers: { 'x-forwarded-for': '203.0.113.7', 'x-request-id': 'behind-proxy' },
+  });
   const line = await waitFor('the record', () =>
     readFileSync(join(system.folder, 'logs/audit/gateway-0.jsonl'), 'utf8')
       .split('\n')
@@ -50,12 +55,19 @@ test('Strict-Transport-Security is sent to who came over HTTPS, by the word of a
 });
 
 test('a page of a listed origin may ask before it has a key, and read every answer, refusals too', async () => {
-  const asked = await fetch(`${system.url}/v1/embeddings`, { method: 'OPTIONS', headers: { origin: page, ...preflight } });
+  const asked = await fetch(`${system.url}/v1/embeddings`, {
+    method: 'OPTIONS',
+    headers: { origin: page, ...preflight },
+  });
   assert.equal(asked.status, 204);
   assert.equal(asked.headers.get('access-control-allow-origin'), page);
   assert.match(asked.headers.get('access-control-allow-headers') ?? '', /authorization,content-type/);
   assert.equal(asked.headers.get('access-control-allow-credentials'), null);
-  const over2 = await client.send({ path: '/v1/embeddings', method: 'OPTIONS', headers: { origin: page, ...preflight } });
+  const over2 = await client.send({
+    path: '/v1/embeddings',
+    method: 'OPTIONS',
+    headers: { origin: page, ...preflight },
+  });
   assert.equal(over2.status, 204);
   assert.equal(over2.headers['access-control-allow-origin'], page);
 
@@ -70,7 +82,10 @@ test('a page of a listed origin may ask before it has a key, and read every answ
 
 test('a page of another origin gets no permission', async () => {
   for (const origin of ['https://evil.example', 'https://app.example.evil', 'null', 'http://app.example']) {
-    const asked = await fetch(`${system.url}/v1/models`, { method: 'OPTIONS', headers: { origin, ...preflight } });
+    const asked = await fetch(`${system.url}/v1/models`, {
+      method: 'OPTIONS',
+      headers: { origin, ...preflight },
+    });
     assert.equal(asked.headers.get('access-control-allow-origin'), null, origin);
     const answered = await system.fetch('/v1/models', { headers: { origin } });
     assert.equal(answered.headers.get('access-control-allow-origin'), null, origin);

@@ -113,9 +113,15 @@ test('TLS 1.2 and 1.3 only, with forward secrecy and authenticated encryption', 
   const weak: ConnectionOptions[] = [
     { minVersion: 'TLSv1', maxVersion: 'TLSv1', ciphers: 'DEFAULT:@SECLEVEL=0' },
     { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' },
-    ...['AES128-SHA', 'AES128-GCM-SHA256', 'ECDHE-ECDSA-AES128-SHA', 'ECDHE-RSA-AES256-SHA384', 'PSK', 'NULL', 'aNULL'].map(
-      ciphers => ({ maxVersion: 'TLSv1.2' as const, ciphers: `${ciphers}:@SECLEVEL=0` }),
-    ),
+    ...[
+      'AES128-SHA',
+      'AES128-GCM-SHA256',
+      'ECDHE-ECDSA-AES128-SHA',
+      'ECDHE-RSA-AES256-SHA384',
+      'PSK',
+      'NULL',
+      'aNULL',
+    ].map(ciphers => ({ maxVersion: 'TLSv1.2' as const, ciphers: `${ciphers}:@SECLEVEL=0` })),
   ];
   for (const options of weak) {
     await assert.rejects(dial(options), `${options.maxVersion} ${options.ciphers}`);
