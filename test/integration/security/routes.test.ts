@@ -31,6 +31,7 @@ const access: Record<string, 'public' | 'key' | 'admin'> = {
   'POST /detokenize': 'key',
   'GET /v1/models': 'key',
   'GET /v1/models/:model': 'key',
+  'POST /v1/feedback': 'key',
   'GET /info': 'key',
   'GET /openapi.json': 'key',
   'ALL /metrics': 'admin',
