@@ -66,8 +66,9 @@ async function makePair(names: readonly string[], days: number): Promise<{ cert:
     notBeforeDate: new Date(now - dayMs),
     notAfterDate: new Date(now + days * dayMs),
     extensions: [
-      { name: 'basicConstraints', cA: false, critical: true },
-      { name: 'keyUsage', digitalSignature: true, critical: true },
+      // Its own authority: clients that are told to trust it accept it.
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', digitalSignature: true, keyCertSign: true, critical: true },
       { name: 'extKeyUsage', serverAuth: true },
       {
         name: 'subjectAltName',
