@@ -51,7 +51,7 @@ export async function openHttp2(url: string, options: SecureClientSessionOptions
     send: ({ path, method = 'GET', headers = {}, body }) =>
       new Promise((resolve, reject) => {
         const stream = session.request({ ':path': path, ':method': method, ...headers });
-        let head: IncomingHttpHeaders & { ':status'?: number } = {};
+        let head: IncomingHttpHeaders & { ':status'?: number | undefined } = {};
         const chunks: Buffer[] = [];
         stream.on('response', got => {
           head = got;

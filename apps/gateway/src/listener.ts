@@ -126,8 +126,11 @@ export class Listener {
       this.#connections.add(socket);
       const begin = (protocol: unknown) => {
         this.#connections.decide(socket);
-        if (protocol === 'h2') this.#http2Server().emit('connection', socket);
-        else serveHttp1.call(server, socket);
+        if (protocol === 'h2') {
+          // As Node's own HTTP/2 server has it: a client that closed its side is gone.
+          socket.allowHalfOpen = false;
+          this.#http2Server().emit('connection', socket);
+        } else serveHttp1.call(server, socket);
       };
       if (this.#tlsFiles) begin((socket as TLSSocket).alpnProtocol);
       else

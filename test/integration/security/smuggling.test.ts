@@ -36,14 +36,14 @@ after(async () => {
   target?.close();
 });
 
-/** Sends bytes as they are and returns what came back until the server closed, or `quietMs` after the last byte. */
+/** Sends bytes as they are and returns what came back until the server closed. */
 async function exchangeRaw(bytes: string): Promise<string> {
   const { hostname, port } = new URL(system.url);
   const socket = connect(Number(port), hostname);
   const chunks: Buffer[] = [];
   socket.on('data', chunk => chunks.push(chunk));
   socket.on('error', () => {});
-  socket.end(bytes, 'latin1');
+  socket.write(bytes, 'latin1');
   try {
     await waitFor('the server to close', () => socket.readableEnded || socket.closed);
   } finally {
