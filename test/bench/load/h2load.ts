@@ -38,7 +38,7 @@ export async function runH2Load(plan: H2LoadPlan): Promise<H2LoadSample> {
 }
 
 /** Reads what h2load prints. Throws when it is not there, or when a request failed. */
-export function parseH2Load(output: string): H2LoadSample {
+function parseH2Load(output: string): H2LoadSample {
   const [, perSecond] = /^finished in .*?, ([\d.]+) req\/s/m.exec(output) ?? [];
   const [, succeeded, failed, errored, timedOut] =
     /^requests: .* (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/m.exec(output) ?? [];

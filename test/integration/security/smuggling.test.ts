@@ -233,9 +233,10 @@ test('wrong keys take the same time, however much of them is right', async () =>
     assert.equal(status, 401);
     return performance.now() - begin;
   };
-  const kinds = [0, 10, 39].map(right => (number: number) => {
-    const rest = String(number).padStart(40 - right, 'x');
-    return `er-${system.key.slice(3, 3 + right)}${rest.slice(0, 40 - right)}`;
+  const kinds = [0, 10, 35].map(right => (number: number) => {
+    const known = system.key.slice(3);
+    const wrong = known[right] === 'x' ? 'y' : 'x';
+    return `er-${known.slice(0, right)}${wrong}${String(number).padStart(39 - right, '0')}`;
   });
   const times = kinds.map((): number[] => []);
   for (let number = 0; number < 300; number++)
