@@ -252,7 +252,8 @@ export const configSchema = z.strictObject({
             'Where an OpenTelemetry collector takes traces (OTLP over HTTP): http://127.0.0.1:4318/v1/traces. Empty: no traces.',
         }),
       sample_ratio: z.number().min(0).max(1).default(1).meta({
-        description: 'Share of the requests that are traced when their caller does not say (`traceparent`), 0 to 1.',
+        description:
+          'Share of the requests that are traced when their caller does not say (`traceparent`), 0 to 1.',
       }),
     })
     .prefault({}),

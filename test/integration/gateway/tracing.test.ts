@@ -100,7 +100,11 @@ test('a refused request has its error code, and a failed one counts as an error'
 });
 
 test('what its caller does not trace, or the ratio leaves out, is not sent', async () => {
-  await system.post('/v1/embeddings', { input: 'a' }, { traceparent: `00-${traceId('5')}-${callersSpan}-00` });
+  await system.post(
+    '/v1/embeddings',
+    { input: 'a' },
+    { traceparent: `00-${traceId('5')}-${callersSpan}-00` },
+  );
   await system.post('/v1/embeddings', { input: 'b' });
   await system.post('/v1/embeddings', { input: 'c' }, { traceparent: '; drop table' });
   await system.post('/v1/embeddings', { input: 'd' }, sampled('6'));

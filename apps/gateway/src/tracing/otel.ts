@@ -1,3 +1,4 @@
+import type { Logger } from '@er-gateway/shared/logger';
 import {
   type Attributes,
   defaultTextMapGetter,
@@ -16,7 +17,6 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
-import type { Logger } from '@er-gateway/shared/logger';
 import type { Exchange } from '../request/exchange.ts';
 import type { RequestTracer } from './request-tracer.ts';
 
@@ -91,7 +91,10 @@ export function createTracer({ url, sampleRatio, instance, logger }: TracerOptio
 }
 
 /** By OpenTelemetry's conventions for HTTP servers; no texts, keys or addresses with their queries. */
-function attributesOf({ id, req, route, key, model, errorCode, ...exchange }: Exchange, status: number): Attributes {
+function attributesOf(
+  { id, req, route, key, model, errorCode, ...exchange }: Exchange,
+  status: number,
+): Attributes {
   return {
     'http.request.method': req.method,
     'http.route': route.name,
@@ -111,7 +114,8 @@ function sayingFailures(exporter: SpanExporter, logger: Logger): SpanExporter {
   let isFailing = false;
   const note = ({ code, error }: ExportResult) => {
     const hasFailed = code !== ExportResultCode.SUCCESS;
-    if (hasFailed && !isFailing) logger.warn('traces are lost: the collector (tracing.url) does not take them', { error });
+    if (hasFailed && !isFailing)
+      logger.warn('traces are lost: the collector (tracing.url) does not take them', { error });
     if (!hasFailed && isFailing) logger.info('the collector takes traces again');
     isFailing = hasFailed;
   };
