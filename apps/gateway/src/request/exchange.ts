@@ -3,6 +3,7 @@ import type { Role } from '@er-gateway/shared/config/schema';
 import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
+import type { RequestTrace } from '../tracing/request-tracer.ts';
 import type { RequestWishes } from './read-wishes.ts';
 import { RequestTimings } from './timings.ts';
 
@@ -43,6 +44,8 @@ export class Exchange {
   cacheHits = 0;
   bytesIn = 0;
   errorCode: string | null = null;
+  /** null when traces are off. */
+  trace: RequestTrace | null = null;
 
   constructor(req: Request, res: Response, route: Route) {
     this.req = req;
