@@ -4,10 +4,12 @@ import { serveControl } from '@er-gateway/shared/control-server';
 import { runProcess } from '@er-gateway/shared/lifecycle';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
 import { Registry } from 'prom-client';
-import { loadDashboardPage } from './dashboard-page.ts';
+import { ErrorLog } from './error-log.ts';
+import { History, toHistoryPoint } from './history.ts';
 import { listenOnLoopback, listenOnSocket } from './listen.ts';
 import { refuseForeignPages } from './loopback-guard.ts';
 import { createObserver } from './observer.ts';
+import { loadPageFiles } from './page-files.ts';
 import { createPages } from './pages.ts';
 import { createRoutes } from './routes.ts';
 import { createTrafficWindow } from './traffic.ts';
@@ -27,8 +29,19 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
   );
 
   const traffic = createTrafficWindow();
-  const observe = createObserver({ runDir: config.run_dir, logger, onObservation: traffic.add });
-  const pages = createPages({ config, observe, traffic, dashboard: loadDashboardPage(config.root) });
+  const history = new History();
+  const errors = new ErrorLog();
+  const observe = createObserver({
+    runDir: config.run_dir,
+    logger,
+    onObservation: observation => {
+      traffic.add(observation);
+      history.add(toHistoryPoint(observation, traffic.recent()));
+      errors.add(observation.processes);
+    },
+  });
+  const files = loadPageFiles(config.root);
+  const { pages, stream } = createPages({ config, observe, traffic, history, errors, files, logger });
   const look = () =>
     observe().catch(error => logger.error('the processes could not be looked at', { error }));
   const timer = setInterval(look, observeEveryMs);
@@ -42,6 +55,7 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
   });
   onStop(closer(await listenOnSocket(runPaths.monitor(config.run_dir), behindGateway)));
   onStop(closer(await listenOnLoopback(config.monitor.port, onLoopback, logger)));
+  onStop(() => stream.close());
   await look();
 });
 

@@ -1,8 +1,9 @@
 import { type MetricName, modelRoutes } from '@er-gateway/shared/metrics/definitions';
 import type { MetricSnapshot } from './counter-ledger.ts';
 
-/** How far back rates look, in milliseconds. */
+/** How far back rates look, in milliseconds, and those of the charts' points. */
 const windowMs = 60_000;
+const recentMs = 10_000;
 
 /** What the gateway did in the last minute (or since the monitor started), model routes only; rates a second, times in milliseconds. */
 export interface Traffic {
@@ -13,6 +14,7 @@ export interface Traffic {
   statuses: Record<string, number>;
   p50Ms: number | null;
   p95Ms: number | null;
+  p99Ms: number | null;
   inputsPerSecond: number;
   tokensPerSecond: number;
   inFlight: number;
@@ -30,6 +32,8 @@ interface Sample {
 export interface TrafficWindow {
   add: (sample: Sample) => void;
   summary: () => Traffic;
+  /** The same of the last ten seconds, or since the sample before the newest when that is longer ago. */
+  recent: () => Traffic;
   /** CPU that an app used, in cores; null until there are two samples. */
   cpuCores: (app: string) => number | null;
 }
@@ -38,13 +42,20 @@ export interface TrafficWindow {
 export function createTrafficWindow(): TrafficWindow {
   let samples: Sample[] = [];
   const ends = () => ({ first: samples[0], last: samples.at(-1) });
+  const nothing: Sample = { at: 0, metrics: [] };
   return {
     add: sample => {
       samples = [...samples.filter(({ at }) => sample.at - at <= windowMs && at < sample.at), sample];
     },
     summary: () => {
       const { first, last } = ends();
-      return trafficBetween(first ?? { at: 0, metrics: [] }, last ?? { at: 0, metrics: [] });
+      return trafficBetween(first ?? nothing, last ?? nothing);
+    },
+    recent: () => {
+      const last = samples.at(-1) ?? nothing;
+      const before = samples.slice(0, -1);
+      const first = before.find(({ at }) => last.at - at <= recentMs) ?? before.at(-1) ?? last;
+      return trafficBetween(first, last);
     },
     cpuCores: app => {
       const { first, last } = ends();
@@ -77,6 +88,7 @@ export function trafficBetween(first: Sample, last: Sample): Traffic {
     statuses,
     p50Ms: toMs(quantileOf(buckets, 0.5)),
     p95Ms: toMs(quantileOf(buckets, 0.95)),
+    p99Ms: toMs(quantileOf(buckets, 0.99)),
     inputsPerSecond: perSecond(first, last, 'er_inputs_total'),
     tokensPerSecond: perSecond(first, last, 'er_tokens_total'),
     inFlight: sumOf(seriesOf(last, 'er_requests_in_flight').map(({ value }) => value)),

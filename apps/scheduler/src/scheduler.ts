@@ -6,9 +6,11 @@ import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metr
 import type {
   DrainParams,
   Job,
+  LaneStatus,
   ModelsStatus,
   ResultOf,
   RunParams,
+  SchedulerInspection,
 } from '@er-gateway/shared/scheduler-protocol';
 import { Admission } from './admission.ts';
 import { ItemCache } from './cache/item-cache.ts';
@@ -137,8 +139,8 @@ export class Scheduler {
   }
 
   /** Everything that there is to see, for operators. */
-  inspect(): unknown {
-    const describe = ({ lane, tokenizer }: ServedModel) => ({
+  inspect(): SchedulerInspection {
+    const describe = ({ lane, tokenizer }: ServedModel): LaneStatus => ({
       tokenizes: tokenizer === null ? 'the model server' : 'the scheduler',
       ...lane.batcher.report(),
       queue: lane.batcher.queue.inspect(),

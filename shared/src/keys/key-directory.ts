@@ -54,7 +54,11 @@ export class KeyDirectory {
    */
   async find(presentedKey: string): Promise<KeyRecord | null> {
     if (keyFormProblem(presentedKey) !== null) return null;
-    const hash = hashKey(presentedKey);
+    return this.findHash(hashKey(presentedKey));
+  }
+
+  /** The same by the key's SHA-256, for who has shown the key before. */
+  async findHash(hash: string): Promise<KeyRecord | null> {
     return this.#options.keyFile.records.get(hash) ?? (await this.#options.store.findKey(hash));
   }
 

@@ -11,11 +11,13 @@ export interface Route {
   /** Pattern for metrics and the audit trail: `/v1/embeddings`. */
   name: string;
   /** Who may use it. */
-  access: 'key' | 'admin';
+  access: 'public' | 'key' | 'admin';
   /** Whether a request counts against the key's requests a minute. Administration does not, or it would lock itself out. */
   isCharged: boolean;
   /** Language of its answers and errors before the body is known; null is OpenAI's. */
   dialect: Dialect | null;
+  /** Whose session a request without a key belongs to; null when it has none. Routes without this take no sessions. */
+  keyOfSession?: (req: Request) => Promise<KeyRecord | null>;
 }
 
 /** What a client may call its request: anything that is safe in a header and a log line. */
@@ -43,6 +45,7 @@ export class Exchange {
   cacheHits = 0;
   bytesIn = 0;
   errorCode: string | null = null;
+  errorMessage: string | null = null;
 
   constructor(req: Request, res: Response, route: Route) {
     this.req = req;

@@ -29,7 +29,7 @@ export interface RequestDependencies {
 }
 
 /**
- * The path of every request that needs a key, from its first line to its record:
+ * The path of every request but those for health, from its first line to its record:
  * clock and id -> authenticate -> rate limit -> `work` -> one record. Any stage throws; one function renders the error.
  */
 export function handleRequest(
@@ -41,10 +41,12 @@ export function handleRequest(
     const exchange = new Exchange(req, res, route);
     recorder.begin(exchange);
     try {
-      await authenticate(exchange, keys);
-      exchange.timings.end('auth');
-      await chargeRateLimit(exchange, store, config.limits.requests_per_minute);
-      exchange.timings.end('limit');
+      if (route.access !== 'public') {
+        await authenticate(exchange, keys);
+        exchange.timings.end('auth');
+        await chargeRateLimit(exchange, store, config.limits.requests_per_minute);
+        exchange.timings.end('limit');
+      }
       await work(exchange);
     } catch (error) {
       sendError(exchange, error, logger);

@@ -2,6 +2,7 @@ import { toRouteLabel } from '@er-gateway/shared/metrics/definitions';
 import type { GatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
 import type { AuditFile } from '../audit/audit-file.ts';
 import type { Exchange } from './exchange.ts';
+import { LastErrors } from './last-errors.ts';
 
 /** Status that the record of a request carries when its client left before the answer was complete (nginx's). */
 const clientClosedStatus = 499;
@@ -10,6 +11,7 @@ const clientClosedStatus = 499;
 export class Recorder {
   readonly #metrics: GatewayMetrics;
   readonly #audit: AuditFile;
+  readonly lastErrors = new LastErrors();
   inFlight = 0;
 
   constructor(metrics: GatewayMetrics, audit: AuditFile) {
@@ -41,6 +43,7 @@ export class Recorder {
       this.#metrics.inputs.inc({ model: exchange.role }, exchange.inputs);
       this.#metrics.tokens.inc({ model: exchange.role }, exchange.promptTokens);
     }
+    this.lastErrors.note(exchange, status);
     this.#audit.write({
       time: new Date().toISOString(),
       request_id: exchange.id,

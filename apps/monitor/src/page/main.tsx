@@ -1,0 +1,7 @@
+import 'uplot/dist/uPlot.min.css';
+import './page.css';
+import { render } from 'preact';
+import { App } from './app.tsx';
+
+const place = document.getElementById('app');
+if (place) render(<App />, place);
