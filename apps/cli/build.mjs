@@ -106,7 +106,7 @@ for (const { path, text } of outputFiles) {
 const pageSource = join(root, 'apps/monitor/src/page');
 const page = await buildOrExit({
   absWorkingDir: root,
-  entryPoints: { page: join(pageSource, 'main.tsx') },
+  entryPoints: ['main.tsx', 'page.css'].map(name => ({ in: join(pageSource, name), out: 'page' })),
   outdir: join(root, 'dist/monitor/page'),
   bundle: true,
   write: false,

@@ -21,6 +21,8 @@ const contentSecurityPolicy = [
 /** The dashboard's files as the build left them. */
 export interface PageFiles {
   page: PageAnswer;
+  /** The page for who has no session: it asks for a key at once. */
+  login: PageAnswer;
   script: PageAnswer;
   style: PageAnswer;
 }
@@ -28,12 +30,14 @@ export interface PageFiles {
 /** Reads them once: a build that is made while this process runs is served after its restart, whole. */
 export function loadPageFiles(root: string): PageFiles {
   const read = (name: string) => readFileSync(join(root, 'dist', 'monitor', 'page', name), 'utf8');
+  const page = {
+    type: 'text/html; charset=utf-8',
+    body: read('page.html'),
+    headers: { 'content-security-policy': contentSecurityPolicy },
+  };
   return {
-    page: {
-      type: 'text/html; charset=utf-8',
-      body: read('page.html'),
-      headers: { 'content-security-policy': contentSecurityPolicy },
-    },
+    page,
+    login: { ...page, status: 401, body: page.body.replace('<body>', '<body data-login>') },
     script: { type: 'text/javascript; charset=utf-8', body: read('page.js') },
     style: { type: 'text/css; charset=utf-8', body: read('page.css') },
   };

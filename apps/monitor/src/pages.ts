@@ -53,7 +53,7 @@ export function createPages({ config, observe, traffic, history, errors, files, 
     }),
     '/admin/status': async () => json(await readStatus()),
     '/dashboard': answer(files.page),
-    '/dashboard/login': answer({ ...files.page, status: 401 }),
+    '/dashboard/login': answer(files.login),
     // The gateway answers for itself; on the loopback port there is nobody to log in.
     '/dashboard/session': answer(json({ name: null, expires_at: null })),
     '/dashboard/assets/page.js': answer(files.script),

@@ -38,11 +38,11 @@ export function App() {
   return <Dashboard snapshot={snapshot} session={stage.session} onLogout={leave} />;
 }
 
-/** The session that is there, or one for the key in the page's address, which leaves the address. */
+/** The session that is there (the gateway says in the page when there is none), or one for the key in the page's address, which leaves the address. */
 async function begin(): Promise<Session | null> {
   const address = new URL(location.href);
   const key = address.searchParams.get('api_key');
-  if (key === null) return readSession();
+  if (key === null) return 'login' in document.body.dataset ? null : readSession();
   address.searchParams.delete('api_key');
   history.replaceState(null, '', address);
   return logIn(key);

@@ -22,16 +22,16 @@ export interface ChartProps {
 }
 
 const heightPx = 148;
-const spanSeconds = 15 * 60;
+const mostSeconds = 15 * 60;
+const leastSeconds = 2 * 60;
 
-/** The last 15 minutes as lines. Its figures stand beside it as text: the newest, or those under the pointer. */
+/** The last minutes as lines, 15 at most. Its figures stand beside it as text: the newest, or those under the pointer. */
 export function Chart({ title, points, series, show }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [pointed, setPointed] = useState<number | null>(null);
   const theme = useTheme();
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a chart is made anew for a theme, and gets its data below
   useEffect(() => {
     const element = place.current;
     if (!element) return;
@@ -45,7 +45,6 @@ export function Chart({ title, points, series, show }: ChartProps) {
       plot.current = null;
     };
   }, [theme]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new theme's chart needs the data too
   useEffect(() => {
     plot.current?.setData([
       points.map(({ at }) => at / 1000),
@@ -95,9 +94,9 @@ function optionsFor(
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: {
       x: {
-        range: (_plot, _min, max) => {
-          const end = max ?? Date.now() / 1000;
-          return [end - spanSeconds, end];
+        range: (_plot, first, last) => {
+          const end = last ?? Date.now() / 1000;
+          return [Math.max(end - mostSeconds, Math.min(first ?? end, end - leastSeconds)), end];
         },
       },
       y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.15 : 1] },
@@ -108,7 +107,8 @@ function optionsFor(
         size: 22,
         space: 70,
         grid: { show: false },
-        values: (_plot, times) => times.map(seconds => clock(seconds * 1000).slice(0, 5)),
+        values: (_plot, times) =>
+          times.map(seconds => clock(seconds * 1000).slice(0, seconds % 60 === 0 ? 5 : 8)),
       },
       { ...axis, size: 58, space: 34, values: (_plot, values) => values.map(show) },
     ],

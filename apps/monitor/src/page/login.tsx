@@ -1,4 +1,4 @@
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { logIn, type Session } from './connection.ts';
 
 /** The form that exchanges an admin key for a session. */
@@ -6,6 +6,8 @@ export function Login({ why, onLogin }: { why: string | null; onLogin: (session:
   const [problem, setProblem] = useState(why);
   const [isAsking, setAsking] = useState(false);
   const input = useRef<HTMLInputElement>(null);
+
+  useEffect(() => input.current?.focus(), []);
 
   const submit = async (event: Event) => {
     event.preventDefault();
@@ -28,6 +30,7 @@ export function Login({ why, onLogin }: { why: string | null; onLogin: (session:
     <main class="login">
       <h1>er-gateway</h1>
       <form onSubmit={submit}>
+        <input type="text" autocomplete="username" value="admin" readonly hidden />
         <label for="key">Admin API key</label>
         <input
           id="key"

@@ -58,7 +58,8 @@ export function Table<Row>({ label, columns, rows, keyOf }: TableProps<Row>) {
   const [first, ...others] = columns;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section class="scroll" tabIndex={0} aria-label={label}>
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms, and a section would be a landmark
+    <div class="scroll" role="group" tabIndex={0} aria-label={label}>
       <table>
         <thead>
           <tr>
@@ -82,6 +83,6 @@ export function Table<Row>({ label, columns, rows, keyOf }: TableProps<Row>) {
           ))}
         </tbody>
       </table>
-    </section>
+    </div>
   );
 }

@@ -9,7 +9,7 @@ export function ProcessesPanel({ status }: { status: AdminStatus }) {
     { title: 'Answering', cell: app => <Answering {...app} /> },
     {
       title: 'CPU',
-      cell: app => orDash(app.cpuCores, value => `${decimals(2)(value)} cores`),
+      cell: app => orDash(app.residentMemoryBytes && app.cpuCores, value => `${decimals(2)(value)} cores`),
       isNumber: true,
     },
     { title: 'Memory', cell: app => orDash(app.residentMemoryBytes, bytes), isNumber: true },
