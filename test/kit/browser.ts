@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { findProgram } from '@er-gateway/shared/config/effective-config';
+import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 
 /** Why tests with a browser cannot run here; false when they can. Throws where skipping is not allowed (`CI` is set). */
@@ -17,15 +16,13 @@ export function startChromium(): Promise<Browser> {
   return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 }
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
 /** What axe-core finds wrong with a page as it is now: a line for each rule that is broken, with the first element. */
 export async function accessibilityProblems(page: Page): Promise<string[]> {
   interface Violation {
     id: string;
     nodes: { html: string; failureSummary: string }[];
   }
-  await page.evaluate(axe);
+  await page.evaluate(axe.source);
   const { violations } = await page.evaluate<{ violations: Violation[] }>('axe.run()');
   return violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html} ${nodes[0]?.failureSummary}`);
 }
