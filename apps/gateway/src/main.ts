@@ -40,7 +40,10 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const audit = new AuditFile(config.logs.dir, instance, logger);
   onStop(() => audit.close());
 
-  const recorder = new Recorder(createGatewayMetrics(register), audit);
+  const recorder = new Recorder(
+    createGatewayMetrics(register, () => listener.connections),
+    audit,
+  );
   createProcessMetrics(register, 'gateway');
   const app = createApp({ config, keys, store, scheduler, recorder, logger }, () => listener.draining);
   const listener = new Listener(app, config.gateway);

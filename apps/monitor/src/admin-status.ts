@@ -10,6 +10,7 @@ import type {
   SchedulerInspection,
 } from '@er-gateway/shared/scheduler-protocol';
 import { isAlive } from './control-sockets.ts';
+import type { FeedbackReport } from './feedback-quality.ts';
 import type { GpuSample } from './gpu-sample.ts';
 import type { Observation, ObservedProcess } from './observer.ts';
 import { schedulerOf } from './scheduler-inspection.ts';
@@ -54,6 +55,7 @@ export interface AdminStatus {
   models: AdminModelStatus[];
   concurrency: { inFlight: number | null; limit: number };
   traffic: Traffic;
+  feedback: FeedbackReport;
   system: SystemSample | null;
   gpus: GpuSample[];
   /** What waits for each model and the batches made of it; null when the scheduler does not answer. */
@@ -69,6 +71,7 @@ export interface StatusParts {
   config: EffectiveConfig;
   observation: Observation;
   traffic: TrafficWindow;
+  feedback: FeedbackReport;
   system: SystemSample | null;
   gpus: GpuSample[];
   errors: LastError[];
@@ -76,7 +79,7 @@ export interface StatusParts {
 
 /** Everything that an operator asks first, in one value. */
 export function toAdminStatus(parts: StatusParts): AdminStatus {
-  const { config, observation, traffic, system, gpus, errors } = parts;
+  const { config, observation, traffic, feedback, system, gpus, errors } = parts;
   const scheduler = schedulerOf(observation.processes);
   const models = modelStatuses(config, scheduler);
   return {
@@ -86,6 +89,7 @@ export function toAdminStatus(parts: StatusParts): AdminStatus {
     models,
     concurrency: { inFlight: scheduler?.inFlight ?? null, limit: config.limits.concurrency },
     traffic: traffic.summary(),
+    feedback,
     system,
     gpus,
     lanes: scheduler?.lanes ?? null,

@@ -6,12 +6,17 @@ import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics
 import { Registry } from 'prom-client';
 import { ErrorLog } from './error-log.ts';
 import { History, toHistoryPoint } from './history.ts';
+import { createFeedbackHistory } from './feedback-quality.ts';
+import { readGpus } from './gpu-sample.ts';
+import { createHostMetrics } from './host-metrics.ts';
 import { listenOnLoopback, listenOnSocket } from './listen.ts';
 import { refuseForeignPages } from './loopback-guard.ts';
 import { createObserver } from './observer.ts';
 import { loadPageFiles } from './page-files.ts';
 import { createPages } from './pages.ts';
 import { createRoutes } from './routes.ts';
+import { createSampler } from './sampler.ts';
+import { readSystem } from './system-sample.ts';
 import { createTrafficWindow } from './traffic.ts';
 
 /**
@@ -20,9 +25,20 @@ import { createTrafficWindow } from './traffic.ts';
  */
 const observeEveryMs = 30_000;
 
+/** Age up to which a sample of the host serves, in milliseconds. */
+const sampleMaxAgeMs = 1500;
+/** The monitor scrapes itself like the others, and must have answered before it gives itself up. */
+const metricsWaitMs = 500;
+
 void runProcess('monitor', async ({ config, logger, onStop }) => {
   const registry = new Registry();
   createProcessMetrics(registry, 'monitor');
+  const sampleSystem = createSampler(readSystem, sampleMaxAgeMs);
+  const sampleGpus = createSampler(() => readGpus(), sampleMaxAgeMs);
+  createHostMetrics(registry, {
+    system: () => sampleSystem(metricsWaitMs),
+    gpus: () => sampleGpus(metricsWaitMs),
+  });
   const startedAt = Date.now();
   onStop(
     await serveControl({ runDir: config.run_dir, app: 'monitor', status: () => ({ startedAt }), registry }),
@@ -31,17 +47,29 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
   const traffic = createTrafficWindow();
   const history = new History();
   const errors = new ErrorLog();
+  const feedback = createFeedbackHistory();
   const observe = createObserver({
     runDir: config.run_dir,
     logger,
     onObservation: observation => {
       traffic.add(observation);
+      feedback.add(observation);
       history.add(toHistoryPoint(observation, traffic.recent()));
       errors.add(observation.processes);
     },
   });
-  const files = loadPageFiles(config.root);
-  const { pages, stream } = createPages({ config, observe, traffic, history, errors, files, logger });
+  const { pages, stream } = createPages({
+    config,
+    observe,
+    traffic,
+    feedback,
+    history,
+    errors,
+    files: loadPageFiles(config.root),
+    sampleSystem,
+    sampleGpus,
+    logger,
+  });
   const look = () =>
     observe().catch(error => logger.error('the processes could not be looked at', { error }));
   const timer = setInterval(look, observeEveryMs);

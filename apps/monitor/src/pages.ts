@@ -4,19 +4,18 @@ import { Registry } from 'prom-client';
 import { modelStatuses, toAdminStatus } from './admin-status.ts';
 import { askControl, listControlSockets } from './control-sockets.ts';
 import type { ErrorLog } from './error-log.ts';
-import { readGpus } from './gpu-sample.ts';
+import type { FeedbackHistory } from './feedback-quality.ts';
+import type { GpuSample } from './gpu-sample.ts';
 import type { History } from './history.ts';
 import type { Observation } from './observer.ts';
 import type { PageFiles } from './page-files.ts';
 import type { PageAnswer, Pages } from './routes.ts';
-import { createSampler } from './sampler.ts';
+import type { Sampler } from './sampler.ts';
 import { parseScheduler } from './scheduler-inspection.ts';
 import { StatusStream } from './status-stream.ts';
-import { readSystem } from './system-sample.ts';
+import type { SystemSample } from './system-sample.ts';
 import type { TrafficWindow } from './traffic.ts';
 
-/** Age up to which a sample of the host serves, in milliseconds. */
-const sampleMaxAgeMs = 1500;
 /** The scheduler has this long to tell of its models, in milliseconds. */
 const answerTimeoutMs = 1000;
 
@@ -24,23 +23,30 @@ export interface PagesOptions {
   config: EffectiveConfig;
   observe: () => Promise<Observation>;
   traffic: TrafficWindow;
+  feedback: FeedbackHistory;
   history: History;
   errors: ErrorLog;
   files: PageFiles;
+  sampleSystem: Sampler<SystemSample>;
+  sampleGpus: Sampler<GpuSample[]>;
   logger: Logger;
 }
 
 /** The monitor's pages, and the stream that must be closed at the end. */
-export function createPages({ config, observe, traffic, history, errors, files, logger }: PagesOptions): {
-  pages: Pages;
-  stream: StatusStream;
-} {
-  const sampleSystem = createSampler(readSystem, sampleMaxAgeMs);
-  const sampleGpus = createSampler(readGpus, sampleMaxAgeMs);
+export function createPages(options: PagesOptions): { pages: Pages; stream: StatusStream } {
+  const { config, observe, traffic, feedback, history, errors, files, sampleSystem, sampleGpus, logger } = options;
 
   const readStatus = async () => {
     const [observation, system, gpus] = await Promise.all([observe(), sampleSystem(), sampleGpus()]);
-    return toAdminStatus({ config, observation, traffic, system, gpus: gpus ?? [], errors: errors.list() });
+    return toAdminStatus({
+      config,
+      observation,
+      traffic,
+      feedback: feedback.report(),
+      system,
+      gpus: gpus ?? [],
+      errors: errors.list(),
+    });
   };
   const readModels = async () => modelStatuses(config, await askScheduler(config.run_dir));
   const stream = new StatusStream({ readStatus, readModels, history: () => history, logger });

@@ -111,3 +111,14 @@ test('take of one job stops where another job begins', () => {
   assert.equal(queue.take({ items: 8, tokens: 100 }, true).length, 2);
   assert.equal(queue.take({ items: 8, tokens: 100 }, true).length, 1);
 });
+
+test('its age is that of the item that came first, of whatever key and class', () => {
+  const queue = new FairQueue();
+  assert.equal(queue.ageMs(performance.now()), 0);
+  const first = itemOf('slow', 10, 'bulk');
+  queue.push(first);
+  queue.push(itemOf('quick'));
+  assert.equal(queue.ageMs(first.arrivedAt + 1500), 1500);
+  queue.clear();
+  assert.equal(queue.ageMs(first.arrivedAt + 1500), 0);
+});

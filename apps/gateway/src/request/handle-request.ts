@@ -68,7 +68,7 @@ export function handleModelRequest(
     const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
     const dialect = dialectOf(dialectRoute, body, headers);
     exchange.dialect = dialect;
-    const request = parseRequest(dialect, body);
+    const request = parseRequest(dialect.schema, body);
     const role = chooseModel(dialect.role, dialect.modelOf(request), config.models);
     const context = { requestId: exchange.id, role, limits: config.limits };
     const job = dialect.toJob(request, context);
@@ -91,16 +91,18 @@ export function handleModelRequest(
   });
 }
 
-function asObject(body: unknown): Record<string, unknown> {
+/** The body as the object that every route takes. Throws RequestError. */
+export function asObject(body: unknown): Record<string, unknown> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new RequestError('invalid_request', 'The body must be a JSON object.');
   }
   return body as Record<string, unknown>;
 }
 
-function parseRequest(dialect: Dialect, body: Record<string, unknown>): unknown {
-  refuseUnknownNumberFields(body, dialect.schema.shape);
-  const parsed = dialect.schema.safeParse(body);
+/** The body by its schema. Throws RequestError with the first thing that is wrong. */
+export function parseRequest(schema: Dialect['schema'], body: Record<string, unknown>): unknown {
+  refuseUnknownNumberFields(body, schema.shape);
+  const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const [first, ...others] = parsed.error.issues;
   const param = first === undefined ? '' : toParam(first.path);

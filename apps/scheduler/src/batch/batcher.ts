@@ -27,6 +27,8 @@ export interface BatcherOptions {
 export interface EndedCall {
   outcome: 'ok' | 'refused' | 'failed' | 'cancelled';
   durationMs: number;
+  items: number;
+  tokens: number;
 }
 
 /**
@@ -137,10 +139,10 @@ export class Batcher {
       this.#learnRate(batch.length, tokens, durationMs);
       const inSystemMs = batch.reduce((sum, item) => sum + now - item.arrivedAt, 0);
       this.#slotFinder.ended(now, { ...size, durationMs, inSystemMs });
-      onCallEnd?.({ outcome: 'ok', durationMs });
+      onCallEnd?.({ outcome: 'ok', durationMs, ...size });
       this.#deliver(batch, results);
     } catch (error) {
-      onCallEnd?.({ outcome: outcomeOf(error), durationMs: this.#now() - startedAt });
+      onCallEnd?.({ outcome: outcomeOf(error), durationMs: this.#now() - startedAt, ...size });
       await this.#fail(upstream, batch, error);
     } finally {
       watched.end();
