@@ -6,6 +6,7 @@ import { dialectRoutes } from './dialects/table.ts';
 import { teiEmbed } from './dialects/tei.ts';
 import type { Route } from './request/exchange.ts';
 import { handleModelRequest, handleRequest, type RequestDependencies } from './request/handle-request.ts';
+import { addKeyRoutes } from './routes/admin-keys.ts';
 import { addHealthRoutes } from './routes/health.ts';
 import { sendModels } from './routes/models.ts';
 import { sendOpenapi } from './routes/openapi.ts';
@@ -46,6 +47,7 @@ export function createApp(dependencies: RequestDependencies, isDraining: () => b
     handleRequest(openapiRoute, dependencies, exchange => sendOpenapi(exchange, config)),
   );
 
+  addKeyRoutes(app, dependencies);
   const monitor = { socketPath: runPaths.monitor(config.run_dir) };
   for (const path of ['/metrics', '/dashboard', '/admin']) {
     const route: Route = { name: path, access: 'admin', isCharged: false, dialect: null };
