@@ -12,11 +12,11 @@ const capacity = 10_000;
 /** What a worker knows of keys from the store. `now` is a monotonic clock in milliseconds. */
 export class KeyCache {
   readonly #now: () => number;
-  readonly #found = new RecentMap<string, { record: KeyRecord; at: number }>(capacity);
+  readonly #found = new RecentMap<string, { record: KeyRecord; at: number; era: number }>(capacity);
   /** Apart from the found ones, so that a flood of invented keys evicts none of them. */
   readonly #unknown = new RecentMap<string, number>(capacity);
-  /** Answers from before this time are asked for again. */
-  #freshSince = Number.NEGATIVE_INFINITY;
+  /** Answers of earlier ones are asked for again. */
+  #era = 0;
   /** Changes heard of so far: an answer that was on its way meanwhile may be an old one. */
   changes = 0;
 
@@ -28,7 +28,7 @@ export class KeyCache {
   recent(hash: string, hearsChanges: boolean): KeyRecord | null | undefined {
     const found = this.#found.get(hash);
     const forMs = hearsChanges ? heardMs : foundMs;
-    if (found && found.at >= this.#freshSince && this.#now() - found.at < forMs) return found.record;
+    if (found && found.era === this.#era && this.#now() - found.at < forMs) return found.record;
     const unknownAt = this.#unknown.get(hash);
     if (unknownAt !== undefined && this.#now() - unknownAt < unknownMs) return null;
     return undefined;
@@ -44,7 +44,7 @@ export class KeyCache {
   remember(hash: string, record: KeyRecord | null): KeyRecord | null {
     if (record) {
       this.#unknown.delete(hash);
-      this.#found.set(hash, { record, at: this.#now() });
+      this.#found.set(hash, { record, at: this.#now(), era: this.#era });
     } else {
       this.#found.delete(hash);
       this.#unknown.set(hash, this.#now());
@@ -55,7 +55,7 @@ export class KeyCache {
   /** Everything is to be asked for again; what is known still bridges an outage. */
   expire(): void {
     this.changes++;
-    this.#freshSince = this.#now();
+    this.#era++;
     this.#unknown.clear();
   }
 
