@@ -146,7 +146,10 @@ test('npx er keys: a key is good in every worker within 1 s, changed, rotated, r
   assert.match(await er('import', others), /1 keys were taken over, 1 were known already/);
   await waitFor('the imported key in all workers', () => allSay(other, 200), { timeoutMs: toldMs });
   const unknown = await stack.run('keys', 'revoke', 'nobody');
-  assert.deepEqual([unknown.code, unknown.output.trim()], [1, 'There is no key nobody. See: npx er keys list']);
+  assert.deepEqual(
+    [unknown.code, unknown.output.trim()],
+    [1, 'There is no key nobody. See: npx er keys list'],
+  );
 
   await stack.pm2(['restart', 'state']);
   assert.ok(await allSay(other, 200), 'kept over a restart of the state app');

@@ -208,7 +208,7 @@ function readText(file: string): string {
 const unitSeconds: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 /** `90`, `30m`, `24h`, `7d` in seconds. Throws CommandError. */
-export function secondsOf(text: string): number {
+function secondsOf(text: string): number {
   const [, count, unit = 's'] = /^(\d{1,9})([smhd])?$/.exec(text) ?? [];
   if (count === undefined) throw new CommandError(`${text} is no length of time; write 30m, 24h, 7d`);
   return Number(count) * (unitSeconds[unit] ?? 1);

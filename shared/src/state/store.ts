@@ -5,8 +5,8 @@ export interface KeyRecord extends KeyGrants {
   /** SHA-256 of the key, hex. */
   hash: string;
   /**
-   * Names the key in logs, limits and the audit trail: the first 16 characters of the hash, of the first one where a key
-   * was rotated: the new key text and the old one in its grace period are one key.
+   * Names the key in logs, limits and the audit trail: 16 hex digits. Of a key in a key file the first of its hash. Both
+   * texts of a key that was rotated have the same one.
    */
   id: string;
   name: string;
