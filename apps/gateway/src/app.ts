@@ -6,6 +6,7 @@ import { dialectRoutes } from './dialects/table.ts';
 import { teiEmbed } from './dialects/tei.ts';
 import type { Route } from './request/exchange.ts';
 import { handleModelRequest, handleRequest, type RequestDependencies } from './request/handle-request.ts';
+import { addKeyRoutes } from './routes/admin-keys.ts';
 import { addDashboardRoutes } from './routes/dashboard.ts';
 import { takeFeedback } from './routes/feedback.ts';
 import { addHealthRoutes } from './routes/health.ts';
@@ -54,6 +55,7 @@ export function createApp(dependencies: RequestDependencies, draining: () => Abo
     handleRequest(openapiRoute, dependencies, exchange => sendOpenapi(exchange, config)),
   );
 
+  addKeyRoutes(app, dependencies);
   addDashboardRoutes(app, dependencies, draining);
   const monitor = { socketPath: runPaths.monitor(config.run_dir) };
   for (const path of ['/metrics', '/dashboard', '/admin']) {

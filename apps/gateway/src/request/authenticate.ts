@@ -2,6 +2,7 @@ import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { KeyDirectory } from '@er-gateway/shared/keys/key-directory';
 import type { Request } from 'express';
 import type { Exchange } from './exchange.ts';
+import { checkKeyInForce } from './key-grants.ts';
 
 /** Finds out who asks, by `Authorization: Bearer KEY` or `?api_key=KEY` (or a session, where the route takes one), before a byte of the body is read. */
 export async function authenticate(exchange: Exchange, keys: KeyDirectory): Promise<void> {
@@ -27,6 +28,7 @@ export async function authenticate(exchange: Exchange, keys: KeyDirectory): Prom
     );
   }
   exchange.key = key;
+  checkKeyInForce(key, exchange.address);
   if (exchange.route.access === 'admin' && key.role !== 'admin') {
     throw new RequestError('permission_denied', 'This route needs a key of role admin.');
   }

@@ -3,6 +3,7 @@ import type { Role } from '@er-gateway/shared/config/schema';
 import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
+import { callerAddress } from './caller-address.ts';
 import type { RequestWishes } from './read-wishes.ts';
 import { RequestTimings } from './timings.ts';
 
@@ -20,6 +21,15 @@ export interface Route {
   keyOfSession?: (req: Request) => Promise<KeyRecord | null>;
 }
 
+/** A change of keys as the audit trail tells it: never a key or its hash. */
+export interface AdminChange {
+  action: 'create' | 'update' | 'revoke' | 'rotate' | 'import';
+  /** Ids of the keys concerned. */
+  key_ids: string[];
+  /** What they were given. */
+  settings?: Record<string, unknown>;
+}
+
 /** What a client may call its request: anything that is safe in a header and a log line. */
 const acceptableId = /^[\w.:-]{1,128}$/;
 
@@ -29,6 +39,8 @@ export class Exchange {
   readonly res: Response;
   readonly route: Route;
   readonly id: string;
+  /** Where it came from. */
+  readonly address: string;
   readonly timings = new RequestTimings();
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
@@ -46,12 +58,15 @@ export class Exchange {
   bytesIn = 0;
   errorCode: string | null = null;
   errorMessage: string | null = null;
+  /** What an administrator changed. */
+  change: AdminChange | null = null;
 
   constructor(req: Request, res: Response, route: Route) {
     this.req = req;
     this.res = res;
     this.route = route;
     this.dialect = route.dialect;
+    this.address = callerAddress(req);
     const wanted = req.headers['x-request-id'];
     this.id = typeof wanted === 'string' && acceptableId.test(wanted) ? wanted : randomUUID();
     const hangUp = new AbortController();

@@ -52,7 +52,7 @@ export class Recorder {
       request_id: exchange.id,
       key_id: key?.id ?? null,
       key_name: key?.name ?? null,
-      address: req.socket.remoteAddress ?? null,
+      address: exchange.address || null,
       method: req.method,
       route: route.name,
       dialect: exchange.dialect?.name ?? null,
@@ -62,6 +62,7 @@ export class Recorder {
       cache_hits: exchange.cacheHits,
       bytes_in: exchange.bytesIn,
       status,
+      ...(exchange.change && { change: exchange.change }),
       code,
       ms: Object.fromEntries(
         [...timings.byStage, ['total', totalMs]].map(([stage, ms]) => [stage, rounded(ms as number)]),
