@@ -60,12 +60,12 @@ export async function runDetokenizeJob(
 async function ask<Answer>(pool: UpstreamPool, context: JobContext, path: string, body: object) {
   const startedAt = performance.now();
   const answer = await pool.run(context.signal, async upstream => {
-    const bytes = await upstream.post(
+    const pieces = await upstream.post(
       path,
       JSON.stringify({ model: upstream.model?.id, ...body }),
       context.signal,
     );
-    return JSON.parse(bytes.toString()) as Answer;
+    return JSON.parse(Buffer.concat(pieces).toString()) as Answer;
   });
   return { answer, queueMs: startedAt - context.arrivedAt, upstreamMs: performance.now() - startedAt };
 }
