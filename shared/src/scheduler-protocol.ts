@@ -210,6 +210,8 @@ export interface SchedulerInspection extends ModelsStatus {
 export interface LaneStatus extends BatchReport {
   /** Who counts tokens: `the scheduler` or `the model server`. */
   tokenizes: string;
+  /** How long that which came first has waited, in milliseconds; 0 when nothing waits. */
+  oldestWaitMs: number;
   /** What waits, by key and class. */
   queue: { keyId: string; priority: 'interactive' | 'bulk'; items: number; tokens: number }[];
 }

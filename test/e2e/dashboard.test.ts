@@ -191,6 +191,32 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     assert.doesNotMatch(headers.get('content-security-policy') ?? '', /unsafe|sha256/);
   });
 
+  test('shows keys by name with their use, and the quality that callers reported', async () => {
+    const withKey = (path: string, body: object) =>
+      fetch(`${stack.url}${path}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${stack.key}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    const ranking = await withKey('/v1/rerank', { query: 'a', documents: ['one', 'two'] });
+    const { results } = (await ranking.json()) as { results: { index: number }[] };
+    const answer = await withKey('/v1/feedback', {
+      request_id: ranking.headers.get('x-request-id'),
+      relevant: [results[0]?.index],
+      rating: 5,
+    });
+    assert.equal(answer.status, 200);
+    const page = await openWindow();
+    await logIn(page);
+    const feedback = page.getByRole('group', { name: 'Feedback by model' });
+    await feedback.getByRole('row', { name: /reranker in all/ }).waitFor();
+    assert.match((await feedback.textContent()) ?? '', /rerankerin all1111/);
+    const row = page.getByRole('group', { name: 'Keys and their use' }).getByRole('row', { name: /^default/ });
+    await row.waitFor();
+    assert.match((await row.textContent()) ?? '', /^defaultadmin[\d,]+10,000,000/);
+    assert.ok(!(await page.content()).includes(stack.key));
+  });
+
   test('a model that is stopped while the page is open shows within 3 s, and so does its return', async () => {
     const page = await openWindow();
     await logIn(page);

@@ -12,6 +12,7 @@ import type {
 import { isAlive } from './control-sockets.ts';
 import type { FeedbackReport } from './feedback-quality.ts';
 import type { GpuSample } from './gpu-sample.ts';
+import type { KeyUsage } from './key-usage.ts';
 import type { Observation, ObservedProcess } from './observer.ts';
 import { schedulerOf } from './scheduler-inspection.ts';
 import type { SystemSample } from './system-sample.ts';
@@ -62,6 +63,8 @@ export interface AdminStatus {
   lanes: Record<Role, LaneStatus> | null;
   /** What the scheduler keeps; null when it does not answer. */
   cache: (SchedulerInspection['cache'] & { limitBytes: number }) | null;
+  /** The keys' use of the models, the busiest first. */
+  keys: KeyUsage[];
   /** The newest error of each kind, newest first. */
   errors: LastError[];
 }
@@ -94,6 +97,7 @@ export function toAdminStatus(parts: StatusParts): AdminStatus {
     gpus,
     lanes: scheduler?.lanes ?? null,
     cache: scheduler?.cache ? { ...scheduler.cache, limitBytes: config.cache.max_bytes } : null,
+    keys: traffic.keys(),
     errors,
   };
 }

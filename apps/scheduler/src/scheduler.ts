@@ -193,6 +193,7 @@ export class Scheduler {
     const describe = ({ lane, tokenizer }: ServedModel): LaneStatus => ({
       tokenizes: tokenizer === null ? 'the model server' : 'the scheduler',
       ...lane.batcher.report(),
+      oldestWaitMs: lane.batcher.queue.ageMs(performance.now()),
       queue: lane.batcher.queue.inspect(),
     });
     return {

@@ -1,7 +1,9 @@
 import { runPaths } from '@er-gateway/shared/config/run-dir';
+import type { DashboardKeys } from '@er-gateway/shared/dashboard-keys';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { KeyRecord } from '@er-gateway/shared/state/store';
 import type { Express, Request } from 'express';
+import { KeyAdmin } from '../keys/key-admin.ts';
 import { authenticate, presentedKey } from '../request/authenticate.ts';
 import type { Exchange, Route } from '../request/exchange.ts';
 import { handleRequest, type RequestDependencies } from '../request/handle-request.ts';
@@ -24,7 +26,7 @@ export function addDashboardRoutes(
   dependencies: RequestDependencies,
   draining: () => AbortSignal,
 ): void {
-  const { config, keys, logger } = dependencies;
+  const { config, keys, store, logger } = dependencies;
   const sessions = new Sessions(runPaths.sessions(config.run_dir));
   const keyOfSession = async (req: Request): Promise<KeyRecord | null> => {
     const session = await sessions.of(req);
@@ -65,6 +67,19 @@ export function addDashboardRoutes(
     handleRequest(withSession, dependencies, exchange => {
       if (draining().aborted) throw new RequestError('shutting_down', 'This worker is being stopped.');
       return events(exchange);
+    }),
+  );
+
+  const keyAdmin = new KeyAdmin(store);
+  app.get(
+    '/dashboard/keys',
+    handleRequest(withSession, dependencies, async exchange => {
+      const list: DashboardKeys = {
+        keys: await keyAdmin.list(),
+        usual_requests_per_minute: config.limits.requests_per_minute,
+      };
+      exchange.res.setHeader('cache-control', 'no-store');
+      sendWhole(exchange, 200, JSON.stringify(list));
     }),
   );
 

@@ -1,8 +1,11 @@
 import type { AdminStatus } from '../admin-status.ts';
-import { bytes, decimals, orDash, rate, whole } from './format.ts';
+import { bytes, decimals, milliseconds, orDash, percent, rate, whole } from './format.ts';
 import { type Column, Panel, Share, Table } from './parts.tsx';
 
-type Lane = NonNullable<AdminStatus['lanes']>['embedding'] & { role: string };
+type Lane = NonNullable<AdminStatus['lanes']>['embedding'] & {
+  role: string;
+  recent: AdminStatus['traffic']['batches']['embedding'];
+};
 
 const waitingIn = (lane: Lane, priority: 'interactive' | 'bulk') =>
   lane.queue.filter(line => line.priority === priority).reduce((sum, { items }) => sum + items, 0);
@@ -11,13 +14,10 @@ const columns: Column<Lane>[] = [
   { title: 'Model', cell: ({ role }) => role },
   { title: 'Waiting', cell: lane => whole(waitingIn(lane, 'interactive')), isNumber: true },
   { title: 'Bulk', cell: lane => whole(waitingIn(lane, 'bulk')), isNumber: true },
-  { title: 'Tokens', cell: lane => whole(lane.waitingTokens), isNumber: true },
-  { title: 'Batches', cell: lane => whole(lane.calls), isNumber: true },
-  {
-    title: 'Mean size',
-    cell: lane => orDash(lane.calls > 0 ? lane.meanBatch : null, decimals(1)),
-    isNumber: true,
-  },
+  { title: 'Oldest', cell: lane => orDash(lane.oldestWaitMs || null, milliseconds), isNumber: true },
+  { title: 'Batches', cell: ({ recent }) => whole(recent.calls), isNumber: true },
+  { title: 'Mean size', cell: ({ recent }) => orDash(recent.meanItems, decimals(1)), isNumber: true },
+  { title: 'Fill', cell: ({ recent }) => orDash(recent.meanFill, percent), isNumber: true },
   { title: 'Calls at once', cell: lane => whole(lane.slots), isNumber: true },
   {
     title: 'Pace',
@@ -27,14 +27,18 @@ const columns: Column<Lane>[] = [
 ];
 
 /** What waits for the models, the batches that were made of it, and the cache in front. */
-export function BatchesPanel({ status: { lanes, cache } }: { status: AdminStatus }) {
+export function BatchesPanel({ status: { lanes, cache, traffic } }: { status: AdminStatus }) {
   return (
-    <Panel title="Queue and batches" note="inputs waiting now; batches since the scheduler started">
+    <Panel title="Queue and batches" note={`inputs waiting now; batches of the last ${Math.round(traffic.windowSeconds)} s`}>
       {lanes ? (
         <Table
           label="Queue and batches by model"
           columns={columns}
-          rows={Object.entries(lanes).map(([role, lane]) => ({ ...lane, role }))}
+          rows={(['embedding', 'reranker'] as const).map(role => ({
+            ...lanes[role],
+            role,
+            recent: traffic.batches[role],
+          }))}
           keyOf={({ role }) => role}
         />
       ) : (

@@ -1,3 +1,4 @@
+import type { DashboardKeys } from '@er-gateway/shared/dashboard-keys';
 import type { AdminStatus } from '../admin-status.ts';
 import type { HistoryPoint } from '../history.ts';
 import type { ModelsEvent, StatusEvent } from '../status-stream.ts';
@@ -38,6 +39,12 @@ export async function logIn(key: string): Promise<Session> {
   return (await readJson(
     await fetch(sessionAddress, { method: 'POST', headers: { authorization: `Bearer ${key}` } }),
   )) as Session;
+}
+
+/** The keys with their names and limits; null where there is nobody to ask (on the monitor's own port). */
+export async function readKeys(): Promise<DashboardKeys | null> {
+  const response = await fetch('dashboard/keys');
+  return response.ok ? ((await response.json()) as DashboardKeys) : null;
 }
 
 /** Ends the session. */

@@ -3,8 +3,10 @@ import { BatchesPanel } from './batches-panel.tsx';
 import { Chart, type Series } from './chart.tsx';
 import type { Session, Snapshot } from './connection.ts';
 import { ErrorsPanel } from './errors-panel.tsx';
+import { FeedbackPanel } from './feedback-panel.tsx';
 import { clock, duration, milliseconds, rate, whole } from './format.ts';
 import { HostPanel } from './host-panel.tsx';
+import { KeysPanel } from './keys-panel.tsx';
 import { ModelsPanel } from './models-panel.tsx';
 import { State } from './parts.tsx';
 import { ProcessesPanel } from './processes-panel.tsx';
@@ -65,6 +67,8 @@ export function Dashboard({ snapshot, session, onLogout }: DashboardProps) {
             <BatchesPanel status={status} />
             <HostPanel status={status} />
           </div>
+          <KeysPanel status={status} />
+          <FeedbackPanel status={status} />
           <ErrorsPanel status={status} />
           <ProcessesPanel status={status} />
         </main>

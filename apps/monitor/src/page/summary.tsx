@@ -1,5 +1,5 @@
 import type { AdminStatus } from '../admin-status.ts';
-import { milliseconds, orDash, rate, successPercent, whole } from './format.ts';
+import { milliseconds, orDash, percent, rate, successPercent, whole } from './format.ts';
 
 /** The figures that an operator asks for first. */
 export function Summary({ status: { traffic, concurrency, lanes } }: { status: AdminStatus }) {
@@ -12,6 +12,7 @@ export function Summary({ status: { traffic, concurrency, lanes } }: { status: A
     ['Latency p99', orDash(traffic.p99Ms, milliseconds), ''],
     ['Inputs', rate(traffic.inputsPerSecond), '/s'],
     ['Tokens', rate(traffic.tokensPerSecond), '/s'],
+    ['Cache hits', orDash(traffic.cacheHitRate, percent), ''],
     ['In flight', orDash(concurrency.inFlight, whole), ` of ${whole(concurrency.limit)}`],
     ['Waiting', orDash(waiting, whole), ' inputs'],
     ['Answered in all', whole(traffic.requestsTotal), ''],
