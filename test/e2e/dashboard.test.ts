@@ -211,7 +211,9 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     const feedback = page.getByRole('group', { name: 'Feedback by model' });
     await feedback.getByRole('row', { name: /reranker in all/ }).waitFor();
     assert.match((await feedback.textContent()) ?? '', /rerankerin all1111/);
-    const row = page.getByRole('group', { name: 'Keys and their use' }).getByRole('row', { name: /^default/ });
+    const row = page
+      .getByRole('group', { name: 'Keys and their use' })
+      .getByRole('row', { name: /^default/ });
     await row.waitFor();
     assert.match((await row.textContent()) ?? '', /^defaultadmin[\d,]+10,000,000/);
     assert.ok(!(await page.content()).includes(stack.key));

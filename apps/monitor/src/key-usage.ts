@@ -22,7 +22,10 @@ export interface KeyUsage {
 const mostKeys = 100;
 
 /** Every key that used a model, the busiest first. */
-export function keyUsageBetween(first: readonly MetricSnapshot[], last: readonly MetricSnapshot[]): KeyUsage[] {
+export function keyUsageBetween(
+  first: readonly MetricSnapshot[],
+  last: readonly MetricSnapshot[],
+): KeyUsage[] {
   const before = usageOf(first);
   const rows = [...usageOf(last)].map(([key, total]) => {
     const earlier = before.get(key) ?? nothing;

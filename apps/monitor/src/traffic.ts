@@ -104,7 +104,10 @@ export function trafficBetween(first: Sample, last: Sample): Traffic {
     inputsPerSecond: perSecond(first, last, 'er_inputs_total'),
     tokensPerSecond: perSecond(first, last, 'er_tokens_total'),
     cacheHitRate: cacheHitRate(first, last),
-    batches: { embedding: batchesBetween(first, last, 'embedding'), reranker: batchesBetween(first, last, 'reranker') },
+    batches: {
+      embedding: batchesBetween(first, last, 'embedding'),
+      reranker: batchesBetween(first, last, 'reranker'),
+    },
     inFlight: sumOf(seriesOf(last, 'er_requests_in_flight').map(({ value }) => value)),
     requestsTotal,
   };
@@ -139,7 +142,12 @@ function cacheHitRate(first: Sample, last: Sample): number | null {
 
 function batchesBetween(first: Sample, last: Sample, model: Role): Traffic['batches'][Role] {
   const increase = (name: 'er_batch_items' | 'er_batch_fill_ratio', suffix: 'sum' | 'count') =>
-    increaseOf(first, last, name, one => one.metricName === `${name}_${suffix}` && one.labels.model === model);
+    increaseOf(
+      first,
+      last,
+      name,
+      one => one.metricName === `${name}_${suffix}` && one.labels.model === model,
+    );
   const calls = increase('er_batch_items', 'count');
   return {
     calls,
@@ -164,9 +172,13 @@ function bucketIncreases(first: Sample, last: Sample): { upTo: number; count: nu
 
 type Value = MetricSnapshot['values'][number];
 
-function increaseOf(first: Sample, last: Sample, name: MetricName, counts: (value: Value) => boolean): number {
-  const total = (sample: Sample) =>
-    sumOf(seriesOf(sample, name).map(one => (counts(one) ? one.value : 0)));
+function increaseOf(
+  first: Sample,
+  last: Sample,
+  name: MetricName,
+  counts: (value: Value) => boolean,
+): number {
+  const total = (sample: Sample) => sumOf(seriesOf(sample, name).map(one => (counts(one) ? one.value : 0)));
   return Math.max(0, total(last) - total(first));
 }
 

@@ -29,7 +29,10 @@ const columns: Column<Lane>[] = [
 /** What waits for the models, the batches that were made of it, and the cache in front. */
 export function BatchesPanel({ status: { lanes, cache, traffic } }: { status: AdminStatus }) {
   return (
-    <Panel title="Queue and batches" note={`inputs waiting now; batches of the last ${Math.round(traffic.windowSeconds)} s`}>
+    <Panel
+      title="Queue and batches"
+      note={`inputs waiting now; batches of the last ${Math.round(traffic.windowSeconds)} s`}
+    >
       {lanes ? (
         <Table
           label="Queue and batches by model"

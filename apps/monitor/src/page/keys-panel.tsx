@@ -42,7 +42,10 @@ export function KeysPanel({ status }: { status: AdminStatus }) {
   ];
   const rows = [...used, ...idle];
   return (
-    <Panel title="Keys" note={`answered by the models in the last ${Math.round(status.traffic.windowSeconds)} s`}>
+    <Panel
+      title="Keys"
+      note={`answered by the models in the last ${Math.round(status.traffic.windowSeconds)} s`}
+    >
       {rows.length > 0 ? (
         <Table label="Keys and their use" columns={columns} rows={rows} keyOf={({ id }) => id} />
       ) : (
