@@ -115,6 +115,8 @@ const page = await buildOrExit({
   target: ['chrome111', 'firefox113', 'safari16.4'],
   jsx: 'automatic',
   jsxImportSource: 'preact',
+  // The page's tsconfig is for tsc; its base is not in every copy of the project.
+  tsconfigRaw: '{}',
   minify: true,
   legalComments: 'none',
   logLevel: 'warning',
