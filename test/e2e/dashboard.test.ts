@@ -19,6 +19,8 @@ const folder = mkdtempSync(join(tmpdir(), 'er-dashboard-'));
 const promisedMs = 3000;
 const gpuRow = '0, 35, 20480, 81559, 41, 120.5, NVIDIA H200';
 
+/** Ends the streams that a test which failed has left. */
+const leaving = new AbortController();
 let stack: Stack;
 let browser: Browser;
 let context: BrowserContext;
@@ -38,6 +40,7 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     browser = await startChromium();
   });
   after(async () => {
+    leaving.abort();
     await browser?.close();
     await stack?.stop();
     rmSync(folder, { recursive: true });
@@ -62,7 +65,7 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     await page.goto(`${stack.url}/dashboard`);
     await page.getByLabel('Admin API key').fill(key);
     await page.getByRole('button', { name: 'Log in' }).click();
-    await page.getByRole('heading', { name: 'Models' }).waitFor();
+    await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
   }
 
   const model = (page: Page, role: string) => page.locator(`[data-role=${role}]`);
@@ -89,7 +92,7 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
 
     await field.fill(stack.key);
     await page.keyboard.press('Enter');
-    await page.getByRole('heading', { name: 'Models' }).waitFor();
+    await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
     const cookie = await sessionCookie();
     assert.ok(cookie);
     assert.deepEqual(
@@ -104,7 +107,7 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     assert.ok(!page.url().includes(stack.key));
 
     await page.reload();
-    await page.getByRole('heading', { name: 'Models' }).waitFor();
+    await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
     await page.getByRole('button', { name: 'Log out' }).click();
     await field.waitFor();
     assert.equal(await sessionCookie(), undefined);
@@ -118,7 +121,7 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
   test('a session reads the dashboard and nothing else; a key in the address becomes a session', async () => {
     const page = await openWindow();
     await page.goto(`${stack.url}/dashboard?api_key=${stack.key}`);
-    await page.getByRole('heading', { name: 'Models' }).waitFor();
+    await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
     assert.equal(page.url(), `${stack.url}/dashboard`);
     const { value } = (await sessionCookie()) ?? { value: '' };
     assert.equal((await askWithCookie('/dashboard/session', value)).status, 200);
@@ -295,7 +298,7 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
   test('the loopback port shows the same without a login', async () => {
     const page = await openWindow();
     await page.goto(`${stack.monitorUrl}/dashboard`);
-    await page.getByRole('heading', { name: 'Models' }).waitFor();
+    await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
     assert.equal(await page.getByRole('button', { name: 'Log out' }).count(), 0);
     assert.deepEqual(complaints, []);
   });
@@ -339,6 +342,7 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
 async function openStream(key = stack.key): Promise<{ end: Promise<string> }> {
   const answer = await fetch(`${stack.url}/dashboard/events`, {
     headers: { authorization: `Bearer ${key}` },
+    signal: leaving.signal,
   });
   assert.equal(answer.status, 200);
   const end = answer.text().then(

@@ -164,7 +164,8 @@ test("the dashboard's events come through as they are made", async () => {
   leave.abort();
   // One at once, then one every two seconds; a look at 64 workers takes a second at most.
   assert.ok((arrivals[0] ?? Number.NaN) < 3000, `${arrivals}`);
-  for (const [place, at] of arrivals.entries()) assert.ok(at - (arrivals[place - 1] ?? 0) < 5000, `${arrivals}`);
+  for (const [place, at] of arrivals.entries())
+    assert.ok(at - (arrivals[place - 1] ?? 0) < 5000, `${arrivals}`);
   assert.match(text, /"app":"gateway","expected":64,"answering":64/);
 });
 

@@ -34,7 +34,8 @@ export interface PagesOptions {
 
 /** The monitor's pages, and the stream that must be closed at the end. */
 export function createPages(options: PagesOptions): { pages: Pages; stream: StatusStream } {
-  const { config, observe, traffic, feedback, history, errors, files, sampleSystem, sampleGpus, logger } = options;
+  const { config, observe, traffic, feedback, history, errors, files, sampleSystem, sampleGpus, logger } =
+    options;
 
   const readStatus = async () => {
     const [observation, system, gpus] = await Promise.all([observe(), sampleSystem(), sampleGpus()]);
