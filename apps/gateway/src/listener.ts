@@ -20,7 +20,7 @@ const drainPollMs = 50;
 export class Listener {
   readonly #server: Server;
   readonly #config: EffectiveConfig['gateway'];
-  isDraining = false;
+  readonly #draining = new AbortController();
   /** Open connections of clients. */
   connections = 0;
 
@@ -45,6 +45,15 @@ export class Listener {
     this.#server.on('checkContinue', serve);
   }
 
+  /** Aborts when this worker begins to stop. */
+  get draining(): AbortSignal {
+    return this.#draining.signal;
+  }
+
+  get isDraining(): boolean {
+    return this.draining.aborted;
+  }
+
   /** Listens. Throws ConfigError when the port is taken. */
   async listen(): Promise<void> {
     const { host, port } = this.#config;
@@ -61,7 +70,7 @@ export class Listener {
    * `http.Server.close`, which cuts idle connections at once: clients that reuse one in that moment would get a reset.
    */
   async drain(): Promise<void> {
-    this.isDraining = true;
+    this.#draining.abort();
     const closed = new Promise<void>(resolve =>
       NetServer.prototype.close.call(this.#server, () => resolve()),
     );

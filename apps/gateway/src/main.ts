@@ -1,5 +1,6 @@
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { serveControl } from '@er-gateway/shared/control-server';
+import type { GatewayStatus } from '@er-gateway/shared/gateway-status';
 import { ensureKeyFile } from '@er-gateway/shared/keys/ensure-key-file';
 import { KeyDirectory, keySource } from '@er-gateway/shared/keys/key-directory';
 import { KeyFile } from '@er-gateway/shared/keys/key-file';
@@ -48,13 +49,14 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const metrics = createGatewayMetrics(register, () => listener.connections);
   const recorder = new Recorder(metrics, audit, tracer);
   createProcessMetrics(register, 'gateway');
-  const app = createApp({ config, keys, store, scheduler, recorder, logger }, () => listener.isDraining);
+  const app = createApp({ config, keys, store, scheduler, recorder, logger }, () => listener.draining);
   const listener = new Listener(app, config.gateway);
   // Before the listener, so that it ends after it: what is counted while draining is seen.
-  const status = () => ({
+  const status = (): GatewayStatus => ({
     inFlight: recorder.inFlight,
     isDraining: listener.isDraining,
     auditLinesLost: audit.lost,
+    lastErrors: recorder.lastErrors.list(),
   });
   onStop(await serveControl({ runDir: config.run_dir, app: 'gateway', status }));
   await listener.listen();

@@ -8,9 +8,11 @@ import type {
   FeedbackParams,
   FeedbackResult,
   Job,
+  LaneStatus,
   ModelsStatus,
   ResultOf,
   RunParams,
+  SchedulerInspection,
 } from '@er-gateway/shared/scheduler-protocol';
 import { Admission } from './admission.ts';
 import { ItemCache } from './cache/item-cache.ts';
@@ -188,10 +190,11 @@ export class Scheduler {
   }
 
   /** Everything that there is to see, for operators. */
-  inspect(): unknown {
-    const describe = ({ lane, tokenizer }: ServedModel) => ({
+  inspect(): SchedulerInspection {
+    const describe = ({ lane, tokenizer }: ServedModel): LaneStatus => ({
       tokenizes: tokenizer === null ? 'the model server' : 'the scheduler',
       ...lane.batcher.report(),
+      oldestWaitMs: lane.batcher.queue.ageMs(performance.now()),
       queue: lane.batcher.queue.inspect(),
     });
     return {

@@ -3,6 +3,7 @@ import type { GatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics'
 import type { AuditFile } from '../audit/audit-file.ts';
 import type { RequestTracer } from '../tracing/request-tracer.ts';
 import type { Exchange } from './exchange.ts';
+import { LastErrors } from './last-errors.ts';
 
 /** Status that the record of a request carries when its client left before the answer was complete (nginx's). */
 const clientClosedStatus = 499;
@@ -12,6 +13,7 @@ export class Recorder {
   readonly #metrics: GatewayMetrics;
   readonly #audit: AuditFile;
   readonly #tracer: RequestTracer | null;
+  readonly lastErrors = new LastErrors();
   inFlight = 0;
 
   constructor(metrics: GatewayMetrics, audit: AuditFile, tracer: RequestTracer | null) {
@@ -49,12 +51,13 @@ export class Recorder {
       this.#metrics.inputs.inc({ model: exchange.role }, exchange.inputs);
       this.#metrics.tokens.inc({ model: exchange.role }, exchange.promptTokens);
     }
+    this.lastErrors.note(exchange, status);
     this.#audit.write({
       time: new Date().toISOString(),
       request_id: exchange.id,
       key_id: key?.id ?? null,
       key_name: key?.name ?? null,
-      address: req.socket.remoteAddress ?? null,
+      address: exchange.address || null,
       method: req.method,
       route: route.name,
       dialect: exchange.dialect?.name ?? null,
@@ -64,6 +67,7 @@ export class Recorder {
       cache_hits: exchange.cacheHits,
       bytes_in: exchange.bytesIn,
       status,
+      ...(exchange.change && { change: exchange.change }),
       code,
       ms: Object.fromEntries(
         [...timings.byStage, ['total', totalMs]].map(([stage, ms]) => [stage, rounded(ms as number)]),

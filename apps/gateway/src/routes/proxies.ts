@@ -1,4 +1,4 @@
-import { Agent, type ServerResponse } from 'node:http';
+import { Agent, type IncomingMessage, type ServerResponse } from 'node:http';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Logger } from '@er-gateway/shared/logger';
 import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware';
@@ -19,11 +19,13 @@ export interface ProxyTarget {
   target: string | { socketPath: string };
   /** Path before the rest of the request's path; the part that our route matched is cut off. */
   prefix: string;
+  /** Ends an answer that goes on, cleanly, when it aborts. */
+  until?: (exchange: Exchange) => AbortSignal;
 }
 
-/** Work for handleRequest that passes the request on as it is, without the key. */
+/** Work for handleRequest that passes the request on as it is, without the key or session. */
 export function createProxy(
-  { name, target, prefix }: ProxyTarget,
+  { name, target, prefix, until }: ProxyTarget,
   logger: Logger,
 ): (exchange: Exchange) => Promise<void> {
   const proxy: RequestHandler = createProxyMiddleware({
@@ -39,17 +41,19 @@ export function createProxy(
         proxyRequest.removeHeader('authorization');
         const trace = exchanges.get(req)?.trace;
         if (trace) proxyRequest.setHeader('traceparent', trace.traceparent);
+        proxyRequest.removeHeader('cookie');
         // httpxy misses a hang-up before the first byte on HTTP/2 (nodejs/node#38916).
         res.once('close', () => {
           if (!res.writableEnded) proxyRequest.destroy();
         });
       },
-      proxyRes: (proxyResponse, req) => {
+      proxyRes: (proxyResponse, req, res) => {
         for (const header of hopHeaders) delete proxyResponse.headers[header];
         const exchange = exchanges.get(req);
         if (!exchange) return;
         exchange.timings.end('upstream');
         setCommonHeaders(exchange);
+        until?.(exchange).addEventListener('abort', () => endWhole(proxyResponse, res), { once: true });
       },
       error: (error, req, res) => {
         const exchange = exchanges.get(req);
@@ -72,6 +76,15 @@ export function createProxy(
     exchanges.set(exchange.req, exchange);
     await proxy(exchange.req, exchange.res, () => {});
   };
+}
+
+/** Ends an answer as if it were complete, and its connection, so that the client's next request finds another worker. */
+function endWhole(source: IncomingMessage, res: ServerResponse): void {
+  source.unpipe(res);
+  res.end(() => {
+    if (res.req.httpVersionMajor === 1) res.req.socket.end();
+  });
+  source.destroy();
 }
 
 /** The path without `api_key`: our key is none of the target's business. */
