@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 'use strict';
 // `npm start` and its sisters, on Node 20.19 or newer with nothing installed: installs what is missing, builds what is
 // old, and hands over to the Node 24 that came with the dependencies. Plain CommonJS, without dependencies.
@@ -12,7 +13,7 @@ const binFolder = join(root, 'node_modules', '.bin');
 const ownNode = join(binFolder, 'node');
 const cliFile = join(root, 'dist', 'cli', 'start.cjs');
 /** Commands that look or stop: what was built before is good enough, a broken source must not be in their way. */
-const looks = new Set(['stop', 'status', 'logs', 'models', 'doctor']);
+const looks = new Set(['stop', 'status', 'logs', 'models', 'doctor', 'keys', 'audit']);
 
 main(process.argv[2] ?? 'start', process.argv.slice(3)).then(
   code => process.exit(code),

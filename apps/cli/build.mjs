@@ -1,4 +1,5 @@
-// Builds every app into one CommonJS file, dist/<app>/main.cjs, and its first line, dist/<app>/start.cjs.
+// Builds every app into one CommonJS file, dist/<app>/main.cjs, and its first line, dist/<app>/start.cjs; and the
+// dashboard's page for browsers, dist/monitor/page.
 // One file, and V8's code kept from the last start, is what lets 64 workers come up in seconds.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -65,6 +66,16 @@ const withLazyTls = {
   },
 };
 
+/** Traces are off in most systems: what makes them is a bundle of its own, loaded when they are on. */
+const withLazyTracing = {
+  name: 'with-lazy-tracing',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/tracing\/otel\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './tracing.cjs', external: true } : undefined,
+    );
+  },
+};
+
 /** The first lines of a process. */
 const startScript = (app, bundle) => `'use strict';
 require('../../apps/cli/node-version.cjs').refuseOldNode('${app}');
@@ -75,6 +86,7 @@ const apps = Object.keys(sources).filter(app => existsSync(join(root, sources[ap
 const entryPoints = Object.fromEntries(apps.map(app => [`${app}/main`, join(root, sources[app], 'main.ts')]));
 const tokenizeThread = join(root, 'apps/scheduler/src/tokenize/thread.ts');
 if (existsSync(tokenizeThread)) entryPoints['scheduler/tokenize-thread'] = tokenizeThread;
+entryPoints['gateway/tracing'] = join(root, 'apps/gateway/src/tracing/otel.ts');
 entryPoints.ecosystem = join(root, 'apps/cli/src/ecosystem.ts');
 
 const stamp = sourceStamp(root);
@@ -92,7 +104,7 @@ const { outputFiles } = await buildOrExit({
   minifySyntax: true,
   legalComments: 'none',
   external,
-  plugins: [withoutZodLocales, withLazyTls],
+  plugins: [withoutZodLocales, withLazyTls, withLazyTracing],
   logLevel: 'warning',
 });
 
@@ -102,6 +114,28 @@ for (const { path, text } of outputFiles) {
   if (basename(path) === 'main.cjs' && app in sources)
     replaceFile(join(dirname(path), 'start.cjs'), startScript(app, text));
 }
+
+const pageSource = join(root, 'apps/monitor/src/page');
+const page = await buildOrExit({
+  absWorkingDir: root,
+  entryPoints: ['main.tsx', 'page.css'].map(name => ({ in: join(pageSource, name), out: 'page' })),
+  outdir: join(root, 'dist/monitor/page'),
+  bundle: true,
+  write: false,
+  platform: 'browser',
+  format: 'iife',
+  target: ['chrome111', 'firefox113', 'safari16.4'],
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  // The page's tsconfig is for tsc; its base is not in every copy of the project.
+  tsconfigRaw: '{}',
+  minify: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+for (const { path, text } of page.outputFiles) replaceFile(path, text);
+replaceFile(join(root, 'dist/monitor/page/page.html'), readFileSync(join(pageSource, 'page.html'), 'utf8'));
+
 replaceFile(join(root, stampFile), stamp);
 
 /** esbuild has printed each error with its place; its stack trace would only hide them. */

@@ -15,6 +15,8 @@ export interface RunParams<AnyJob extends Job = Job> {
   noStore: boolean;
   /** When the caller stops waiting, Unix time in milliseconds. */
   deadlineAt: number;
+  /** W3C Trace Context, for the model server; absent when traces are off. */
+  traceparent?: string;
 }
 
 /**
@@ -198,4 +200,34 @@ export interface ModelsStatus {
   models: Record<Role, ModelStatus>;
   inFlight: number;
   concurrency: number;
+}
+
+/** Everything that the scheduler shows operators, on its control socket. */
+export interface SchedulerInspection extends ModelsStatus {
+  lanes: Record<Role, LaneStatus>;
+  cache: { bytes: number; entries: number };
+}
+
+/** What waits for one model, and the batches that were made of it. */
+export interface LaneStatus extends BatchReport {
+  /** Who counts tokens: `the scheduler` or `the model server`. */
+  tokenizes: string;
+  /** How long that which came first has waited, in milliseconds; 0 when nothing waits. */
+  oldestWaitMs: number;
+  /** What waits, by key and class. */
+  queue: { keyId: string; priority: 'interactive' | 'bulk'; items: number; tokens: number }[];
+}
+
+/** What one model's batches were since the scheduler started. */
+export interface BatchReport {
+  /** Calls that one server may have under way now. */
+  slots: number;
+  waitingItems: number;
+  waitingTokens: number;
+  calls: number;
+  items: number;
+  /** Mean items of a call since the start. */
+  meanBatch: number;
+  /** Tokens a second that this model gets done when it has enough to do; 0 until that was seen. */
+  tokensPerSecond: number;
 }

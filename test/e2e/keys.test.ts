@@ -110,6 +110,51 @@ test('an editor that replaces the file, and a bare list of keys, work the same',
   await waitFor('the end of the key in all workers', () => allSay(added, 401), { timeoutMs: promisedMs });
 });
 
+/** Within which a change by command counts in every worker, in milliseconds. */
+const toldMs = 1000;
+
+test('npx er keys: a key is good in every worker within 1 s, changed, rotated, revoked and imported', async () => {
+  const er = async (...args: string[]) => {
+    const { code, output } = await stack.run('keys', ...args);
+    assert.equal(code, 0, output);
+    return output;
+  };
+  const made = JSON.parse(
+    await er('create', 'by command', '--models', 'embedding', '--expires', '30d', '--json'),
+  ) as { key: string; id: string; models: string[] };
+  assert.deepEqual(made.models, ['embedding']);
+  await waitFor('the new key in all workers', () => allSay(made.key, 200), { timeoutMs: toldMs });
+  assert.match(await er('list'), new RegExp(`${made.id}  by command +user +managed +good +models=embedding`));
+  assert.equal((JSON.parse(await er('show', 'by command')) as { id: string }).id, made.id);
+
+  const answer = await er('rotate', made.id.slice(0, 6), '--grace', '1h');
+  const [fresh = ''] = /er-[0-9A-Za-z]{40}/.exec(answer) ?? [];
+  assert.ok((await allSay(fresh, 200)) && (await allSay(made.key, 200)));
+
+  await er('update', 'by command', '--allow', '10.0.0.0/8');
+  await waitFor('the change in all workers', () => allSay(fresh, 403), { timeoutMs: toldMs });
+  await er('update', 'by command', '--allow', '');
+  await waitFor('the change in all workers', () => allSay(fresh, 200), { timeoutMs: toldMs });
+
+  assert.match(await er('revoke', 'by command'), /^Revoked: by command/);
+  await waitFor('the end in all workers', () => allSay(fresh, 401), { timeoutMs: toldMs });
+  assert.ok(await allSay(made.key, 401), 'the old text ends with it');
+
+  const others = join(stack.logsDir, 'others.json');
+  const other = newKey();
+  writeFileSync(others, JSON.stringify([{ key: other, name: 'from elsewhere' }, stack.key]));
+  assert.match(await er('import', others), /1 keys were taken over, 1 were known already/);
+  await waitFor('the imported key in all workers', () => allSay(other, 200), { timeoutMs: toldMs });
+  const unknown = await stack.run('keys', 'revoke', 'nobody');
+  assert.deepEqual(
+    [unknown.code, unknown.output.trim()],
+    [1, 'There is no key nobody. See: npx er keys list'],
+  );
+
+  await stack.pm2(['restart', 'state']);
+  assert.ok(await allSay(other, 200), 'kept over a restart of the state app');
+});
+
 /** What runs in a place, PM2's own daemon aside. */
 const appsIn = ({ env }: StackPlace) =>
   stackProcesses(env.PM2_HOME ?? '').filter(({ command }) => !command.includes('God Daemon'));

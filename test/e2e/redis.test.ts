@@ -115,6 +115,30 @@ describe('the stack with REDIS_URL', { skip: redisMissing() }, () => {
     );
   });
 
+  test('a key made, changed and revoked through /admin/keys is so in every worker within 1 s', async () => {
+    const admin = async (method: string, path: string, body?: unknown) => {
+      const answer = await request(`${stack.url}/admin/keys${path}`, {
+        method,
+        headers: { authorization: `Bearer ${keyFile.keys[0]}`, 'content-type': 'application/json' },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      });
+      return (await answer.body.json()) as { id: string; key: string };
+    };
+    const allSay = async (key: string, status: number) => {
+      const statuses = await statusesOf(key, 16);
+      return statuses[status] === 16;
+    };
+    const told = { timeoutMs: 1000, intervalMs: 20 };
+    const made = await admin('POST', '', { name: 'managed' });
+    await waitFor('the new key', () => allSay(made.key, 200), told);
+    await admin('PATCH', `/${made.id}`, { expires_at: '2020-01-01T00:00:00Z' });
+    await waitFor('the change', () => allSay(made.key, 401), told);
+    await admin('PATCH', `/${made.id}`, { expires_at: null });
+    await waitFor('the change back', () => allSay(made.key, 200), told);
+    await admin('DELETE', `/${made.id}`);
+    await waitFor('the end', () => allSay(made.key, 401), told);
+  });
+
   test('Redis holds hashes of the keys, and nowhere a key', async () => {
     const contents: string[] = [];
     for (const name of await admin.keys('*')) {

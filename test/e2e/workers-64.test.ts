@@ -158,6 +158,30 @@ test('pm2 shows 64 workers online, and no key', async () => {
   for (const key of keyFile.keys) assert.ok(!shown.includes(key));
 });
 
+test("the dashboard's events come through as they are made", async () => {
+  const leave = new AbortController();
+  const begin = performance.now();
+  const answer = await fetch(`${stack.url}/dashboard/events`, {
+    headers: { authorization: `Bearer ${keyFile.keys[0]}` },
+    signal: leave.signal,
+  });
+  assert.equal(answer.headers.get('content-type'), 'text/event-stream');
+  assert.ok(answer.body);
+  const arrivals: number[] = [];
+  let text = '';
+  for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    if (/^event: status$/m.test(chunk)) arrivals.push(performance.now() - begin);
+    if (arrivals.length === 4) break;
+  }
+  leave.abort();
+  // One at once, then one every two seconds; a look at 64 workers takes a second at most.
+  assert.ok((arrivals[0] ?? Number.NaN) < 3000, `${arrivals}`);
+  for (const [place, at] of arrivals.entries())
+    assert.ok(at - (arrivals[place - 1] ?? 0) < 5000, `${arrivals}`);
+  assert.match(text, /"app":"gateway","expected":64,"answering":64/);
+});
+
 test('of 130 requests at once over all workers exactly 100 pass, and the models see no other', async () => {
   await embedding.forget();
   const crowd = new Crowd();

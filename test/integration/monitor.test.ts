@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { writeModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import type { HistoryPoint } from '../../apps/monitor/src/history.ts';
+import type { ModelsEvent, StatusEvent } from '../../apps/monitor/src/status-stream.ts';
 import { waitFor } from '../kit/wait-for.ts';
+import { openEvents } from './monitor/events.ts';
 import { ask, createHost, type Host } from './monitor/processes.ts';
 
 let host: Host;
@@ -266,17 +269,85 @@ test('unknown pages and other methods get the error envelope', async () => {
   assert.deepEqual([head.status, head.body], [200, '']);
 });
 
-test('the dashboard is one page that loads nothing else and lets only its own script run', async () => {
+test('the dashboard is a page with its own script and style, and a policy that lets nothing else run', async () => {
   await host.startMonitor();
   const { headers, body } = await ask(socket, '/dashboard?api_key=x');
   assert.equal(headers['content-type'], 'text/html; charset=utf-8');
   const policy = `${headers['content-security-policy']}`;
-  assert.match(
-    policy,
-    /^default-src 'none'; script-src 'sha256-[^']+'; style-src 'sha256-[^']+'; connect-src 'self'/,
+  assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'/);
+  assert.doesNotMatch(policy, /unsafe|sha256/);
+  assert.doesNotMatch(body, /https?:|<style|<script>|style=| on\w+=/);
+  for (const [path, type] of [
+    ['/dashboard/assets/page.js', 'text/javascript; charset=utf-8'],
+    ['/dashboard/assets/page.css', 'text/css; charset=utf-8'],
+  ] as const) {
+    const asset = await ask(socket, path);
+    assert.deepEqual([asset.status, asset.headers['content-type']], [200, type]);
+    assert.ok(body.includes(path.slice(1)), path);
+    assert.doesNotMatch(asset.body, /@import|url\((?!data:)/);
+  }
+  const login = await ask(socket, '/dashboard/login');
+  assert.equal(login.status, 401);
+  assert.match(login.body, /<body data-login>/);
+});
+
+test('the stream begins with history and status, goes on, and tells of a change of the models within two seconds', async () => {
+  const model = (role: string) => ({
+    role,
+    servedName: role,
+    engine: 'builtin',
+    modelName: role,
+    engineLabel: 'builtin',
+    isReady: true,
+    reason: null,
+    maxModelLen: 512,
+    upstreams: [],
+  });
+  const scheduler = await host.start('scheduler', {
+    models: { embedding: model('embedding'), reranker: model('reranker') },
+    inFlight: 3,
+    concurrency: 500,
+  });
+  const monitor = await host.startMonitor();
+  const stream = openEvents(socket);
+  const first = await waitFor('the first status', () => stream.events.find(({ name }) => name === 'status'));
+  assert.deepEqual(stream.events[0]?.name, 'history');
+  assert.equal(stream.headers()['content-type'], 'text/event-stream');
+  assert.equal(stream.headers()['cache-control'], 'no-store');
+  assert.equal((first.data as StatusEvent).status.concurrency.inFlight, 3);
+  const points = stream.events[0]?.data as HistoryPoint[];
+  assert.equal(points.at(-1)?.inFlight, 3);
+
+  await scheduler.end('SIGKILL');
+  const begin = performance.now();
+  await waitFor('the loss of the scheduler', () =>
+    stream.events.some(
+      ({ name, data }) =>
+        name === 'models' && (data as ModelsEvent)[0]?.reason === 'the scheduler does not answer',
+    ),
   );
-  assert.doesNotMatch(policy, /unsafe/);
-  assert.doesNotMatch(body, /https?:|src=|@import|url\(/);
-  assert.match(body, /<script>.+admin\/status.+<\/script>/s);
-  assert.doesNotMatch(body, /<!-- (STYLE|SCRIPT)/);
+  assert.ok(performance.now() - begin < 2500, `${performance.now() - begin} ms`);
+  const later = await waitFor('a later status', () =>
+    stream.events.findLast(({ name, data }) => name === 'status' && (data as StatusEvent).point !== null),
+  );
+  assert.ok(((later.data as StatusEvent).point?.at ?? 0) > (points.at(-1)?.at ?? 0));
+
+  assert.equal(await monitor.end('SIGTERM'), 0);
+  assert.equal(await stream.end, 'complete');
+});
+
+test('/dashboard/events answers HEAD, and refuses the 101st watcher until one leaves', async () => {
+  await host.startMonitor();
+  const head = await ask(socket, '/dashboard/events', { method: 'HEAD' });
+  assert.deepEqual([head.status, head.body], [200, '']);
+  const streams = Array.from({ length: 100 }, () => openEvents(socket));
+  await waitFor('100 streams', () => streams.every(({ events }) => events.length > 0));
+  assert.equal((await ask(socket, '/dashboard/events')).status, 503);
+  streams[0]?.leave();
+  const late = await waitFor('a free place', async () => {
+    const stream = openEvents(socket);
+    await waitFor('an answer', () => stream.headers()['content-type']);
+    return stream.headers()['content-type'] === 'text/event-stream' && stream;
+  });
+  for (const { leave } of [...streams, late]) leave();
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
@@ -43,7 +43,7 @@ interface StateServer {
   stop: () => Promise<void>;
 }
 
-async function startStateApp(): Promise<StateServer> {
+async function startStateApp(): Promise<StateServer & { folder: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'er-state-'));
   const runDir = join(folder, 'run');
   let child: ChildProcess | undefined;
@@ -52,7 +52,7 @@ async function startStateApp(): Promise<StateServer> {
     // Its folder is the working directory, so that no er.config.yaml of the project is read.
     child = spawn(process.execPath, [resolve(import.meta.dirname, '../../apps/state/src/main.ts')], {
       cwd: folder,
-      env: { PATH: process.env.PATH, ER_RUN_DIR: runDir },
+      env: { PATH: process.env.PATH, ER_RUN_DIR: runDir, ER_KEYS_FILE: join(folder, 'keys.json') },
       stdio: 'ignore',
     });
     await waitFor('the state app', () => answers(runPaths.state(runDir)));
@@ -65,6 +65,7 @@ async function startStateApp(): Promise<StateServer> {
   };
   await start();
   return {
+    folder,
     createStore: () => createStore({ redis: { url: null }, run_dir: runDir }, logger),
     createPatientStore: () => new SocketStore(runPaths.state(runDir), patient),
     kill: () => end('SIGKILL'),
@@ -201,6 +202,87 @@ function conforms(kind: string, skip: string | false, startServer: () => Promise
       assert.deepEqual(await store.findKey(key.hash), key);
     });
 
+    it('keeps what a key is granted, whole', async () => {
+      const store = await open();
+      const key: KeyRecord = {
+        ...keyRecord('er-granted-key'),
+        models: ['embedding'],
+        requests_per_minute: 7,
+        concurrency_share: 0.25,
+        priority: 'bulk',
+        weight: 2.5,
+        expires_at: '2999-01-01T00:00:00.000Z',
+        allowed_addresses: ['10.0.0.0/8', '::1'],
+      };
+      await store.publishKeys('host-6:/keys', [key]);
+      assert.deepEqual(await store.findKey(key.hash), key);
+      await store.publishKeys('host-6:/keys', []);
+    });
+
+    it('makes, changes and ends managed keys, all or nothing, and lists them beside those of files', async () => {
+      const store = await open();
+      const reader = await open();
+      const [first, second] = [keyRecord('er-managed-1', 'one'), keyRecord('er-managed-2', 'two')];
+      const inFile = keyRecord('er-in-a-file', 'three');
+      await store.publishKeys('host-7:/keys', [inFile]);
+      assert.equal(await store.changeKeys({ put: [first, second], drop: [], seen: [] }), true);
+      assert.deepEqual(await reader.findKey(first.hash), first);
+      await store.publishKeys('host-1:/keys', []);
+      await store.publishKeys('host-2:/keys', []);
+      const listed = (await reader.listKeys()).map(({ source, key }) => `${source} ${key.name}`).sort();
+      assert.deepEqual(listed, ['host-7:/keys three', 'managed one', 'managed two']);
+
+      const better = { ...first, models: ['reranker'], role: 'admin' as const };
+      assert.equal(
+        await reader.changeKeys({ put: [better], drop: [second.hash], seen: [first, second] }),
+        true,
+      );
+      assert.deepEqual(await store.findKey(first.hash), better);
+      assert.equal(await store.findKey(second.hash), null);
+      const late = { put: [], drop: [first.hash], seen: [first] };
+      assert.equal(await store.changeKeys(late), false, 'it is not as it was seen');
+      assert.deepEqual(await store.findKey(first.hash), better);
+
+      await store.publishKeys('host-7:/keys', [keyRecord('er-managed-1', 'in a file too')]);
+      await store.publishKeys('host-7:/keys', []);
+      assert.deepEqual(await store.findKey(first.hash), better, 'a source withdraws its own only');
+      assert.equal(await store.changeKeys({ put: [], drop: [first.hash], seen: [] }), true);
+      assert.deepEqual(await store.listKeys(), []);
+    });
+
+    it('of two changes of one key at once, one is told that it came too late', async () => {
+      const stores = await Promise.all(Array.from({ length: 4 }, open));
+      const key = keyRecord('er-contended');
+      await stores[0]?.changeKeys({ put: [key], drop: [], seen: [] });
+      const done = await Promise.all(
+        stores.map((store, weight) =>
+          store.changeKeys({ put: [{ ...key, weight: weight + 1 }], drop: [], seen: [key] }),
+        ),
+      );
+      assert.deepEqual(done.filter(Boolean), [true]);
+      await stores[0]?.changeKeys({ put: [], drop: [key.hash], seen: [] });
+    });
+
+    it('tells everybody of changed keys within a second, of files and managed, and nothing when nothing changed', async () => {
+      const [store, hearer] = [await open(), await open()];
+      const heard: string[] = [];
+      hearer.onKeysChanged(hashes => heard.push(...(hashes ?? [])));
+      await waitFor('it to hear', () => hearer.hearsChanges);
+      const [managed, inFile] = [keyRecord('er-told-managed'), keyRecord('er-told-in-file')];
+      const within = { timeoutMs: 1000, intervalMs: 10 };
+      const hears = (what: string, hashes: string[]) =>
+        waitFor(what, () => hashes.every(hash => heard.includes(hash)), within).then(() => heard.splice(0));
+      await store.changeKeys({ put: [managed], drop: [], seen: [] });
+      await hears('the new key', [managed.hash]);
+      await store.publishKeys('host-8:/keys', [inFile]);
+      await hears('the key of a file', [inFile.hash]);
+      await store.publishKeys('host-8:/keys', [inFile]);
+      await store.changeKeys({ put: [], drop: [managed.hash], seen: [] });
+      assert.deepEqual(await hears('the end', [managed.hash]), [managed.hash]);
+      await store.publishKeys('host-8:/keys', []);
+      await hears('the withdrawal', [inFile.hash]);
+    });
+
     it('publishing the same keys from 8 connections at once leaves them whole', async () => {
       const stores = await Promise.all(Array.from({ length: 8 }, open));
       const keys = Array.from({ length: 50 }, (_, index) => keyRecord(`er-many-keys-${index}`));
@@ -278,6 +360,39 @@ function conforms(kind: string, skip: string | false, startServer: () => Promise
 
 conforms('the state app', false, startStateApp);
 conforms('Redis', redisMissing(), startRedisServer);
+
+describe('the state app', () => {
+  let server: StateServer & { folder: string };
+  before(async () => {
+    server = await startStateApp();
+  });
+  after(() => server.stop());
+  const keptIn = (folder: string) => join(folder, 'keys.managed.json');
+
+  it('keeps managed keys over kill -9, as hashes, in a file of mode 0600', async t => {
+    const store = server.createPatientStore();
+    t.after(() => store.close());
+    const key = keyRecord('er-outlives-restarts');
+    await store.changeKeys({ put: [key], drop: [], seen: [] });
+    await server.kill();
+    await server.start();
+    const found = () => store.findKey(key.hash).catch(() => null);
+    assert.deepEqual(await waitFor('the key', found), key);
+    assert.equal(statSync(keptIn(server.folder)).mode & 0o777, 0o600);
+    assert.ok(!readFileSync(keptIn(server.folder), 'utf8').includes('er-outlives-restarts'));
+  });
+
+  it('goes on without them when their file is damaged, leaves it as it is, and changes nothing', async t => {
+    await server.kill();
+    writeFileSync(keptIn(server.folder), '{"keys": [');
+    await server.start();
+    const store = server.createPatientStore();
+    t.after(() => store.close());
+    assert.equal((await store.consume('key-of-a-file', minute(5), 1)).isAllowed, true);
+    await assert.rejects(store.changeKeys({ put: [keyRecord('er-another')], drop: [], seen: [] }));
+    assert.equal(readFileSync(keptIn(server.folder), 'utf8'), '{"keys": [');
+  });
+});
 
 describe('RedisStore', { skip: redisMissing() }, () => {
   let server: RedisServer;

@@ -15,19 +15,33 @@ export function gatewayUrl({ gateway }: EffectiveConfig): string {
   return `${gateway.tls.cert ? 'https' : 'http'}://${host}:${gateway.port}`;
 }
 
-/** GET on the gateway, with a key where one is given. Null when nothing answers within 2 s. */
+/** What is sent beside the path. */
+export interface GatewayQuestion {
+  method?: string;
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Longest wait for the answer. */
+  timeoutMs?: number;
+}
+
+/** Asks the gateway, with a key where one is given: GET unless told else. Null when nothing answers within 2 s. */
 export function askGateway(
   config: EffectiveConfig,
   path: string,
   key?: string,
+  { method = 'GET', body, timeoutMs = 2000 }: GatewayQuestion = {},
 ): Promise<GatewayAnswer | null> {
   const url = new URL(path, gatewayUrl(config));
   if (url.hostname === 'localhost') url.hostname = config.gateway.host === '::' ? '[::1]' : '127.0.0.1';
   return new Promise(resolve => {
     const options = {
       agent: false as const,
-      timeout: 2000,
-      headers: key ? { authorization: `Bearer ${key}` } : {},
+      method,
+      timeout: timeoutMs,
+      headers: {
+        ...(key && { authorization: `Bearer ${key}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
       // Its own certificate names its public host, not the loopback address.
       rejectUnauthorized: false,
     };
@@ -41,7 +55,7 @@ export function askGateway(
     });
     request.on('timeout', () => request.destroy());
     request.on('error', () => resolve(null));
-    request.end();
+    request.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

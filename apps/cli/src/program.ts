@@ -4,6 +4,7 @@ import { cert } from './cert.ts';
 import type { CommandContext } from './command-context.ts';
 import { dev } from './dev.ts';
 import { doctor } from './doctor.ts';
+import { addKeyCommands } from './keys.ts';
 import { logs } from './logs.ts';
 import { modelsLogs, modelsRestart, modelsStart, modelsStatus, modelsStop, rolesNamed } from './models.ts';
 import { reload } from './reload.ts';
@@ -63,6 +64,7 @@ export function createProgram(context: CommandContext): Command {
     .option('--json', 'for programs')
     .action((model, { json = false }) => modelsStatus(context, rolesNamed(model), json));
 
+  addKeyCommands(program, context);
   program
     .command('reload')
     .description('replace the gateway workers by those of the present build, without a lost request')

@@ -6,6 +6,8 @@ import { dialectRoutes } from './dialects/table.ts';
 import { teiEmbed } from './dialects/tei.ts';
 import type { Route } from './request/exchange.ts';
 import { handleModelRequest, handleRequest, type RequestDependencies } from './request/handle-request.ts';
+import { addKeyRoutes } from './routes/admin-keys.ts';
+import { addDashboardRoutes } from './routes/dashboard.ts';
 import { takeFeedback } from './routes/feedback.ts';
 import { addHealthRoutes } from './routes/health.ts';
 import { sendModels } from './routes/models.ts';
@@ -14,8 +16,8 @@ import { createProxy } from './routes/proxies.ts';
 import { sendTeiInfo } from './routes/tei-info.ts';
 import { allowOrigins, sendHsts } from './transport/browser-headers.ts';
 
-/** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes. */
-export function createApp(dependencies: RequestDependencies, isDraining: () => boolean): Express {
+/** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes, and the dashboard's login. */
+export function createApp(dependencies: RequestDependencies, draining: () => AbortSignal): Express {
   const { config, scheduler, callers, logger } = dependencies;
   const app = express();
   app.disable('x-powered-by');
@@ -27,7 +29,7 @@ export function createApp(dependencies: RequestDependencies, isDraining: () => b
   if (tls.hsts_seconds > 0) app.use(sendHsts(tls.hsts_seconds, callers));
   if (origins.length > 0) app.use(allowOrigins(origins));
 
-  addHealthRoutes(app, { models: () => scheduler.models, isDraining });
+  addHealthRoutes(app, { models: () => scheduler.models, isDraining: () => draining().aborted });
 
   for (const route of dialectRoutes) app.post(route.path, handleModelRequest(route, dependencies));
 
@@ -58,6 +60,8 @@ export function createApp(dependencies: RequestDependencies, isDraining: () => b
     handleRequest(openapiRoute, dependencies, exchange => sendOpenapi(exchange, config)),
   );
 
+  addKeyRoutes(app, dependencies);
+  addDashboardRoutes(app, dependencies, draining);
   const monitor = { socketPath: runPaths.monitor(config.run_dir) };
   for (const path of ['/metrics', '/dashboard', '/admin']) {
     const route: Route = { name: path, access: 'admin', isCharged: false, dialect: null };

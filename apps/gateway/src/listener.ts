@@ -29,7 +29,7 @@ export class Listener {
   readonly #connections: Connections;
   readonly #tlsFiles: TlsFiles | null;
   #http2: Http2Server | undefined;
-  isDraining = false;
+  readonly #draining = new AbortController();
   /** Open connections of clients. */
   connections = 0;
 
@@ -77,6 +77,15 @@ export class Listener {
     this.#chooseProtocols();
   }
 
+  /** Aborts when this worker begins to stop. */
+  get draining(): AbortSignal {
+    return this.#draining.signal;
+  }
+
+  get isDraining(): boolean {
+    return this.draining.aborted;
+  }
+
   /** Listens. Throws ConfigError when the port is taken. */
   async listen(): Promise<void> {
     const { host, port } = this.#config;
@@ -94,7 +103,7 @@ export class Listener {
    * `http.Server.close`, which cuts idle connections at once: clients that reuse one in that moment would get a reset.
    */
   async drain(): Promise<void> {
-    this.isDraining = true;
+    this.#draining.abort();
     this.#tlsFiles?.close();
     const closed = new Promise<void>(resolve =>
       NetServer.prototype.close.call(this.#server, () => resolve()),

@@ -1,5 +1,6 @@
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { serveControl } from '@er-gateway/shared/control-server';
+import type { GatewayStatus } from '@er-gateway/shared/gateway-status';
 import { ensureKeyFile } from '@er-gateway/shared/keys/ensure-key-file';
 import { KeyDirectory, keySource } from '@er-gateway/shared/keys/key-directory';
 import { KeyFile } from '@er-gateway/shared/keys/key-file';
@@ -40,22 +41,27 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const audit = new AuditFile(config.logs.dir, instance, logger);
   onStop(() => audit.close());
 
-  const recorder = new Recorder(
-    createGatewayMetrics(register, () => listener.connections),
-    audit,
-  );
+  const { url, sample_ratio: sampleRatio } = config.tracing;
+  const tracer =
+    url === null
+      ? null // its code is a bundle of its own, which most systems never load
+      : (await import('./tracing/otel.ts')).createTracer({ url, sampleRatio, instance, logger });
+  onStop(() => tracer?.close());
+  const metrics = createGatewayMetrics(register, () => listener.connections);
+  const recorder = new Recorder(metrics, audit, tracer);
   createProcessMetrics(register, 'gateway');
   const callers = createCallerView(config.gateway.trusted_proxies);
   const app = createApp(
     { config, keys, store, scheduler, recorder, callers, logger },
-    () => listener.isDraining,
+    () => listener.draining,
   );
   const listener = new Listener(app, config.gateway, logger);
   // Before the listener, so that it ends after it: what is counted while draining is seen.
-  const status = () => ({
+  const status = (): GatewayStatus => ({
     inFlight: recorder.inFlight,
     isDraining: listener.isDraining,
     auditLinesLost: audit.lost,
+    lastErrors: recorder.lastErrors.list(),
   });
   onStop(await serveControl({ runDir: config.run_dir, app: 'gateway', status }));
   await listener.listen();

@@ -1,12 +1,20 @@
 import type { EffectiveConfig, EffectiveModel } from '@er-gateway/shared/config/effective-config';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { type Role, roles } from '@er-gateway/shared/config/schema';
+import type { LastError } from '@er-gateway/shared/gateway-status';
 import { type ModelProcessStatus, readModelProcess } from '@er-gateway/shared/model-process-status';
-import type { ModelStatus, ModelsStatus } from '@er-gateway/shared/scheduler-protocol';
+import type {
+  LaneStatus,
+  ModelStatus,
+  ModelsStatus,
+  SchedulerInspection,
+} from '@er-gateway/shared/scheduler-protocol';
 import { isAlive } from './control-sockets.ts';
 import type { FeedbackReport } from './feedback-quality.ts';
 import type { GpuSample } from './gpu-sample.ts';
+import type { KeyUsage } from './key-usage.ts';
 import type { Observation, ObservedProcess } from './observer.ts';
+import { schedulerOf } from './scheduler-inspection.ts';
 import type { SystemSample } from './system-sample.ts';
 import type { Traffic, TrafficWindow } from './traffic.ts';
 
@@ -51,6 +59,14 @@ export interface AdminStatus {
   feedback: FeedbackReport;
   system: SystemSample | null;
   gpus: GpuSample[];
+  /** What waits for each model and the batches made of it; null when the scheduler does not answer. */
+  lanes: Record<Role, LaneStatus> | null;
+  /** What the scheduler keeps; null when it does not answer. */
+  cache: (SchedulerInspection['cache'] & { limitBytes: number }) | null;
+  /** The keys' use of the models, the busiest first. */
+  keys: KeyUsage[];
+  /** The newest error of each kind, newest first. */
+  errors: LastError[];
 }
 
 /** What the status is made of. */
@@ -61,13 +77,14 @@ export interface StatusParts {
   feedback: FeedbackReport;
   system: SystemSample | null;
   gpus: GpuSample[];
+  errors: LastError[];
 }
 
 /** Everything that an operator asks first, in one value. */
 export function toAdminStatus(parts: StatusParts): AdminStatus {
-  const { config, observation, traffic, feedback, system, gpus } = parts;
-  const scheduler = schedulerStatusOf(observation);
-  const models = roles.map(role => modelStatus(config, role, scheduler));
+  const { config, observation, traffic, feedback, system, gpus, errors } = parts;
+  const scheduler = schedulerOf(observation.processes);
+  const models = modelStatuses(config, scheduler);
   return {
     at: observation.at,
     isReady: models.every(({ isReady }) => isReady),
@@ -78,6 +95,10 @@ export function toAdminStatus(parts: StatusParts): AdminStatus {
     feedback,
     system,
     gpus,
+    lanes: scheduler?.lanes ?? null,
+    cache: scheduler?.cache ? { ...scheduler.cache, limitBytes: config.cache.max_bytes } : null,
+    keys: traffic.keys(),
+    errors,
   };
 }
 
@@ -119,6 +140,11 @@ function modelApps({ engine, role, replicas }: EffectiveModel): string[] {
   return Array.from({ length: replicas }, (_, replica) => (replica === 0 ? role : `${role}-${replica}`));
 }
 
+/** Both models, by the scheduler and by the supervisors' files as they are now. */
+export function modelStatuses(config: EffectiveConfig, scheduler: ModelsStatus | null): AdminModelStatus[] {
+  return roles.map(role => modelStatus(config, role, scheduler));
+}
+
 function modelStatus(config: EffectiveConfig, role: Role, scheduler: ModelsStatus | null): AdminModelStatus {
   const model = config.models[role];
   const seen = scheduler?.models[role] ?? null;
@@ -137,11 +163,4 @@ function modelStatus(config: EffectiveConfig, role: Role, scheduler: ModelsStatu
     scheduler: seen,
     processes,
   };
-}
-
-/** The scheduler's own account; null when it does not answer or says something else. */
-function schedulerStatusOf({ processes }: Observation): ModelsStatus | null {
-  const found = processes.find(({ app, answers }) => app === 'scheduler' && answers);
-  const status = found?.status as Partial<ModelsStatus> | null | undefined;
-  return status?.models?.embedding && status.models.reranker ? (status as ModelsStatus) : null;
 }

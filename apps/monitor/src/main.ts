@@ -4,13 +4,15 @@ import { serveControl } from '@er-gateway/shared/control-server';
 import { runProcess } from '@er-gateway/shared/lifecycle';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
 import { Registry } from 'prom-client';
-import { loadDashboardPage } from './dashboard-page.ts';
+import { ErrorLog } from './error-log.ts';
 import { createFeedbackHistory } from './feedback-quality.ts';
 import { readGpus } from './gpu-sample.ts';
+import { History, toHistoryPoint } from './history.ts';
 import { createHostMetrics } from './host-metrics.ts';
 import { listenOnLoopback, listenOnSocket } from './listen.ts';
 import { refuseForeignPages } from './loopback-guard.ts';
 import { createObserver } from './observer.ts';
+import { loadPageFiles } from './page-files.ts';
 import { createPages } from './pages.ts';
 import { createRoutes } from './routes.ts';
 import { createSampler } from './sampler.ts';
@@ -43,6 +45,8 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
   );
 
   const traffic = createTrafficWindow();
+  const history = new History();
+  const errors = new ErrorLog();
   const feedback = createFeedbackHistory();
   const observe = createObserver({
     runDir: config.run_dir,
@@ -50,10 +54,22 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
     onObservation: observation => {
       traffic.add(observation);
       feedback.add(observation);
+      history.add(toHistoryPoint(observation, traffic.recent()));
+      errors.add(observation.processes);
     },
   });
-  const dashboard = loadDashboardPage(config.root);
-  const pages = createPages({ config, observe, traffic, feedback, dashboard, sampleSystem, sampleGpus });
+  const { pages, stream } = createPages({
+    config,
+    observe,
+    traffic,
+    feedback,
+    history,
+    errors,
+    files: loadPageFiles(config.root),
+    sampleSystem,
+    sampleGpus,
+    logger,
+  });
   const look = () =>
     observe().catch(error => logger.error('the processes could not be looked at', { error }));
   const timer = setInterval(look, observeEveryMs);
@@ -67,6 +83,7 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
   });
   onStop(closer(await listenOnSocket(runPaths.monitor(config.run_dir), behindGateway)));
   onStop(closer(await listenOnLoopback(config.monitor.port, onLoopback, logger)));
+  onStop(() => stream.close());
   await look();
 });
 

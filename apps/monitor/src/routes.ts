@@ -2,15 +2,25 @@ import type { IncomingHttpHeaders, RequestListener, ServerResponse } from 'node:
 import { RequestError, toRequestError } from '@er-gateway/shared/errors/request-error';
 import type { Logger } from '@er-gateway/shared/logger';
 
-/** An answer of 200. */
+/** An answer in one piece. */
 export interface PageAnswer {
+  /** 200 when it is not said. */
+  status?: number;
   type: string;
   body: string;
   headers?: Record<string, string>;
 }
 
-/** What the monitor serves: a path and how its answer is made, at each request. */
-export type Pages = Readonly<Record<string, () => Promise<PageAnswer> | PageAnswer>>;
+/**
+ * What the monitor serves: a path and how its answer is made, at each request. One that returns null has begun the answer
+ * itself, with these headers.
+ */
+export type Pages = Readonly<
+  Record<
+    string,
+    (response: ServerResponse, headers: Record<string, string>) => Promise<PageAnswer | null> | PageAnswer
+  >
+>;
 
 export interface RoutesOptions {
   pages: Pages;
@@ -43,9 +53,12 @@ export function createRoutes({ pages, refuse, logger }: RoutesOptions): RequestL
           headers: { allow: 'GET, HEAD' },
         });
       }
-      const { type, body, headers } = await page();
-      send(response, 200, { ...commonHeaders, 'content-type': type, ...headers }, body);
+      const answer = await page(response, commonHeaders);
+      if (!answer) return;
+      const { status = 200, type, body, headers } = answer;
+      send(response, status, { ...commonHeaders, 'content-type': type, ...headers }, body);
     } catch (error) {
+      if (response.headersSent) return void response.destroy();
       const known = toRequestError(error);
       if (known.code === 'internal_error') logger.error('a page failed', { error });
       const { status, message, type, param, code } = known;

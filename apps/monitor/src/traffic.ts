@@ -1,8 +1,11 @@
+import type { Role } from '@er-gateway/shared/config/schema';
 import { type MetricName, modelRoutes } from '@er-gateway/shared/metrics/definitions';
 import type { MetricSnapshot } from './counter-ledger.ts';
+import { type KeyUsage, keyUsageBetween } from './key-usage.ts';
 
-/** How far back rates look, in milliseconds. */
+/** How far back rates look, in milliseconds, and those of the charts' points. */
 const windowMs = 60_000;
+const recentMs = 10_000;
 
 /** What the gateway did in the last minute (or since the monitor started), model routes only; rates a second, times in milliseconds. */
 export interface Traffic {
@@ -13,8 +16,13 @@ export interface Traffic {
   statuses: Record<string, number>;
   p50Ms: number | null;
   p95Ms: number | null;
+  p99Ms: number | null;
   inputsPerSecond: number;
   tokensPerSecond: number;
+  /** Share of texts and pairs that were in the cache, 0 to 1; null when none was looked for. */
+  cacheHitRate: number | null;
+  /** Calls to the model servers, and how large and how full they were on average (null without calls). */
+  batches: Record<Role, { calls: number; meanItems: number | null; meanFill: number | null }>;
   inFlight: number;
   /** Since counting began. */
   requestsTotal: number;
@@ -30,6 +38,10 @@ interface Sample {
 export interface TrafficWindow {
   add: (sample: Sample) => void;
   summary: () => Traffic;
+  /** The same of the last ten seconds, or since the sample before the newest when that is longer ago. */
+  recent: () => Traffic;
+  /** The models' use by key, in the last minute and in all. */
+  keys: () => KeyUsage[];
   /** CPU that an app used, in cores; null until there are two samples. */
   cpuCores: (app: string) => number | null;
 }
@@ -38,13 +50,24 @@ export interface TrafficWindow {
 export function createTrafficWindow(): TrafficWindow {
   let samples: Sample[] = [];
   const ends = () => ({ first: samples[0], last: samples.at(-1) });
+  const nothing: Sample = { at: 0, metrics: [] };
   return {
     add: sample => {
       samples = [...samples.filter(({ at }) => sample.at - at <= windowMs && at < sample.at), sample];
     },
     summary: () => {
       const { first, last } = ends();
-      return trafficBetween(first ?? { at: 0, metrics: [] }, last ?? { at: 0, metrics: [] });
+      return trafficBetween(first ?? nothing, last ?? nothing);
+    },
+    recent: () => {
+      const last = samples.at(-1) ?? nothing;
+      const before = samples.slice(0, -1);
+      const first = before.find(({ at }) => last.at - at <= recentMs) ?? before.at(-1) ?? last;
+      return trafficBetween(first, last);
+    },
+    keys: () => {
+      const { first, last } = ends();
+      return keyUsageBetween(first?.metrics ?? [], last?.metrics ?? []);
     },
     cpuCores: app => {
       const { first, last } = ends();
@@ -77,8 +100,14 @@ export function trafficBetween(first: Sample, last: Sample): Traffic {
     statuses,
     p50Ms: toMs(quantileOf(buckets, 0.5)),
     p95Ms: toMs(quantileOf(buckets, 0.95)),
+    p99Ms: toMs(quantileOf(buckets, 0.99)),
     inputsPerSecond: perSecond(first, last, 'er_inputs_total'),
     tokensPerSecond: perSecond(first, last, 'er_tokens_total'),
+    cacheHitRate: cacheHitRate(first, last),
+    batches: {
+      embedding: batchesBetween(first, last, 'embedding'),
+      reranker: batchesBetween(first, last, 'reranker'),
+    },
     inFlight: sumOf(seriesOf(last, 'er_requests_in_flight').map(({ value }) => value)),
     requestsTotal,
   };
@@ -103,6 +132,30 @@ export function quantileOf(buckets: { upTo: number; count: number }[], share: nu
   return below.upTo;
 }
 
+function cacheHitRate(first: Sample, last: Sample): number | null {
+  const increase = (result: string) =>
+    increaseOf(first, last, 'er_cache_items_total', ({ labels }) => labels.result === result);
+  const hits = increase('hit');
+  const all = hits + increase('miss');
+  return all > 0 ? hits / all : null;
+}
+
+function batchesBetween(first: Sample, last: Sample, model: Role): Traffic['batches'][Role] {
+  const increase = (name: 'er_batch_items' | 'er_batch_fill_ratio', suffix: 'sum' | 'count') =>
+    increaseOf(
+      first,
+      last,
+      name,
+      one => one.metricName === `${name}_${suffix}` && one.labels.model === model,
+    );
+  const calls = increase('er_batch_items', 'count');
+  return {
+    calls,
+    meanItems: calls > 0 ? increase('er_batch_items', 'sum') / calls : null,
+    meanFill: calls > 0 ? increase('er_batch_fill_ratio', 'sum') / calls : null,
+  };
+}
+
 function bucketIncreases(first: Sample, last: Sample): { upTo: number; count: number }[] {
   const counts = new Map<number, number>();
   const addAll = (sample: Sample, sign: 1 | -1) => {
@@ -115,6 +168,18 @@ function bucketIncreases(first: Sample, last: Sample): { upTo: number; count: nu
   addAll(last, 1);
   addAll(first, -1);
   return [...counts].map(([upTo, count]) => ({ upTo, count })).sort((a, b) => a.upTo - b.upTo);
+}
+
+type Value = MetricSnapshot['values'][number];
+
+function increaseOf(
+  first: Sample,
+  last: Sample,
+  name: MetricName,
+  counts: (value: Value) => boolean,
+): number {
+  const total = (sample: Sample) => sumOf(seriesOf(sample, name).map(one => (counts(one) ? one.value : 0)));
+  return Math.max(0, total(last) - total(first));
 }
 
 type Labels = MetricSnapshot['values'][number]['labels'];

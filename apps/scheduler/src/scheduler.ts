@@ -8,9 +8,11 @@ import type {
   FeedbackParams,
   FeedbackResult,
   Job,
+  LaneStatus,
   ModelsStatus,
   ResultOf,
   RunParams,
+  SchedulerInspection,
 } from '@er-gateway/shared/scheduler-protocol';
 import { Admission } from './admission.ts';
 import { ItemCache } from './cache/item-cache.ts';
@@ -126,7 +128,7 @@ export class Scheduler {
     const leave = () => deadline.abort(signal.reason);
     signal.addEventListener('abort', leave, { once: true });
     try {
-      const { requestId, keyId, priority, noStore, deadlineAt } = params;
+      const { requestId, keyId, priority, noStore, deadlineAt, traceparent } = params;
       const arrivedAt = performance.now();
       const context = {
         requestId,
@@ -135,6 +137,7 @@ export class Scheduler {
         noStore,
         deadlineAt,
         arrivedAt,
+        traceparent,
         signal: deadline.signal,
       };
       return (await this.#dispatch(params.job, context)) as ResultOf<AnyJob>;
@@ -187,10 +190,11 @@ export class Scheduler {
   }
 
   /** Everything that there is to see, for operators. */
-  inspect(): unknown {
-    const describe = ({ lane, tokenizer }: ServedModel) => ({
+  inspect(): SchedulerInspection {
+    const describe = ({ lane, tokenizer }: ServedModel): LaneStatus => ({
       tokenizes: tokenizer === null ? 'the model server' : 'the scheduler',
       ...lane.batcher.report(),
+      oldestWaitMs: lane.batcher.queue.ageMs(performance.now()),
       queue: lane.batcher.queue.inspect(),
     });
     return {

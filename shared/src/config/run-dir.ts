@@ -10,6 +10,8 @@ export const runPaths = {
   monitor: (runDir: string) => join(runDir, 'monitor.sock'),
   /** What the monitor has counted, for the monitor after it. */
   monitorCounters: (runDir: string) => join(runDir, 'monitor-counters.json'),
+  /** Sessions of the dashboard, a file each. The gateway's own. */
+  sessions: (runDir: string) => join(runDir, 'sessions'),
   /** Each process serves its status and metrics on a socket in this folder. */
   controlDir: (runDir: string) => join(runDir, 'control'),
   control: (runDir: string, app: string) => join(runDir, 'control', `${app}-${process.pid}.sock`),

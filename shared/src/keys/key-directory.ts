@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import type { Logger } from '../logger.ts';
 import type { KeyRecord, StateStore } from '../state/store.ts';
-import { hashKey, keyFormProblem } from './hash-key.ts';
+import { hashKey, isSameHash, keyFormProblem } from './hash-key.ts';
 import type { KeyFile } from './key-file.ts';
 
 const retryMs = 1000;
@@ -54,8 +54,14 @@ export class KeyDirectory {
    */
   async find(presentedKey: string): Promise<KeyRecord | null> {
     if (keyFormProblem(presentedKey) !== null) return null;
-    const hash = hashKey(presentedKey);
-    return this.#options.keyFile.records.get(hash) ?? (await this.#options.store.findKey(hash));
+    return this.findHash(hashKey(presentedKey));
+  }
+
+  /** The same by the key's SHA-256, for who has shown the key before. */
+  async findHash(hash: string): Promise<KeyRecord | null> {
+    const found = this.#options.keyFile.records.get(hash) ?? (await this.#options.store.findKey(hash));
+    // Found by its hash, which a caller cannot steer; compared whole all the same.
+    return found !== null && isSameHash(found.hash, hash) ? found : null;
   }
 
   close(): void {

@@ -87,6 +87,11 @@ export class KeyFile extends EventEmitter<{ change: [] }> {
   }
 }
 
+/** Where the `state` app keeps the keys made through `/admin/keys`: `er_api_keys.managed.json`. */
+export function managedKeysPath(file: string): string {
+  return file.replace(/(\.json)?$/, '.managed.json');
+}
+
 /** Throws ConfigError when there is a key file and it cannot be used: before anything is started. Changes nothing. */
 export function checkKeyFile(file: string): void {
   if (existsSync(file)) parseKeyFile(readWithMode(file).text, file);
@@ -125,8 +130,5 @@ function signatureOf(file: string): string {
 
 function isSame(one: ReadonlyMap<string, KeyRecord>, other: ReadonlyMap<string, KeyRecord>): boolean {
   if (one.size !== other.size) return false;
-  return [...one.values()].every(record => {
-    const counterpart = other.get(record.hash);
-    return counterpart?.name === record.name && counterpart.role === record.role;
-  });
+  return [...one].every(([hash, record]) => JSON.stringify(record) === JSON.stringify(other.get(hash)));
 }

@@ -2,15 +2,24 @@ import { hash as digestOf } from 'node:crypto';
 import { Redis, type Result } from 'ioredis';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import type { Logger } from '../logger.ts';
-import { publishKeysScript } from './publish-keys-script.ts';
 import { RateLimits } from './rate-limits.ts';
+import { changeKeysScript, publishKeysScript } from './redis-scripts.ts';
 import { answerWithin } from './state-unavailable.ts';
-import type { KeyRecord, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
+import {
+  type KeyChange,
+  type KeyRecord,
+  type ListedKey,
+  managedSource,
+  type RateLimit,
+  type RateLimitOutcome,
+  type StateStore,
+} from './store.ts';
 
 declare module 'ioredis' {
   // Its name and type parameter are ioredis's.
   interface RedisCommander<Context> {
     publishKeys(key: string, ...args: (string | number)[]): Result<number, Context>;
+    changeKeys(key: string, ...args: string[]): Result<number, Context>;
   }
 }
 
@@ -18,8 +27,10 @@ declare module 'ioredis' {
 const publishTimeoutMs = 2000;
 /** Longest wait before a new connection is tried, in milliseconds. */
 const longestRetryMs = 1000;
-/** Redis hash of all keys; see publish-keys-script.ts. Every call touches one Redis key, so no hash tag is needed. */
+/** Redis hash of all keys; see redis-scripts.ts. Every call touches one Redis key, so no hash tag is needed. */
 const keysHash = 'er:keys';
+/** Redis channel on which hashes of changed keys are told. */
+const keysChannel = 'er:keys:changed';
 
 export interface RedisStoreOptions {
   /** `redis://`, `rediss://`, or `unix:///path/to/socket`. */
@@ -38,6 +49,10 @@ export class RedisStore implements StateStore {
   readonly #limits: RateLimits;
   readonly #callTimeoutMs: number;
   readonly #sourceRetentionSeconds: number;
+  readonly #url: string;
+  /** A connection that listens can do nothing else; made when somebody wants to hear. */
+  #subscriber: Redis | null = null;
+  #hearsChanges = false;
   #isReportedAway = false;
   #isClosed = false;
 
@@ -50,6 +65,7 @@ export class RedisStore implements StateStore {
     this.#logger = logger;
     this.#callTimeoutMs = callTimeoutMs;
     this.#sourceRetentionSeconds = sourceRetentionSeconds;
+    this.#url = url;
     this.#client = connect(url);
     this.#client.on('error', error => this.#reportAway(error.message));
     this.#client.on('close', () => this.#reportAway('connection closed'));
@@ -68,17 +84,53 @@ export class RedisStore implements StateStore {
 
   async publishKeys(source: string, keys: readonly KeyRecord[]): Promise<void> {
     const entries = keys
-      .map(({ hash, name, role }) => [hash, JSON.stringify({ name, role })] as const)
+      .map(key => [key.hash, textOf(key)] as const)
       .sort(([one], [other]) => (one < other ? -1 : 1));
     const digest = digestOf('sha256', JSON.stringify(entries));
     await answerWithin(
       publishTimeoutMs,
-      this.#client.publishKeys(keysHash, source, digest, this.#sourceRetentionSeconds, ...entries.flat()),
+      this.#client.publishKeys(
+        keysHash,
+        source,
+        digest,
+        this.#sourceRetentionSeconds,
+        keysChannel,
+        ...entries.flat(),
+      ),
     );
   }
 
   findKey(hash: string): Promise<KeyRecord | null> {
     return answerWithin(this.#callTimeoutMs, this.#readKey(hash));
+  }
+
+  async listKeys(): Promise<ListedKey[]> {
+    const fields = await answerWithin(publishTimeoutMs, this.#client.hgetall(keysHash));
+    return Object.entries(fields)
+      .filter(([hash]) => hash !== 'sources')
+      .flatMap(([hash, owners]) =>
+        Object.entries(JSON.parse(owners) as Record<string, string>).map(([source, text]) => ({
+          source,
+          key: recordOf(hash, text),
+        })),
+      );
+  }
+
+  async changeKeys({ put, drop, seen }: KeyChange): Promise<boolean> {
+    const entries = (keys: readonly KeyRecord[]) => keys.map(key => [key.hash, textOf(key)]);
+    const change = JSON.stringify({ put: entries(put), drop, seen: entries(seen) });
+    const done = this.#client.changeKeys(keysHash, managedSource, keysChannel, change);
+    return (await answerWithin(publishTimeoutMs, done)) === 1;
+  }
+
+  get hearsChanges(): boolean {
+    return this.#hearsChanges;
+  }
+
+  onKeysChanged(listener: (hashes: readonly string[] | null) => void): void {
+    this.#subscriber ??= this.#subscribe();
+    this.#subscriber.on('message', (_channel, hashes) => listener(JSON.parse(hashes) as string[]));
+    this.#subscriber.on('subscribed', () => listener(null));
   }
 
   consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
@@ -93,15 +145,34 @@ export class RedisStore implements StateStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#client.disconnect();
+    this.#subscriber?.disconnect();
+  }
+
+  #subscribe(): Redis {
+    const subscriber = connect(this.#url);
+    subscriber.on('error', () => {}); // the other connection reports
+    subscriber.on('close', () => {
+      this.#hearsChanges = false;
+    });
+    subscriber.on('ready', async () => {
+      try {
+        await subscriber.subscribe(keysChannel);
+        this.#hearsChanges = true;
+        subscriber.emit('subscribed');
+      } catch {
+        subscriber.disconnect(true);
+      }
+    });
+    return subscriber;
   }
 
   async #readKey(hash: string): Promise<KeyRecord | null> {
     const text = await this.#client.hget(keysHash, hash);
     if (text === null) return null;
-    const owners = JSON.parse(text) as Record<string, Pick<KeyRecord, 'name' | 'role'>>;
+    const owners = JSON.parse(text) as Record<string, string>;
     const [first] = Object.keys(owners).sort();
     const owner = first === undefined ? undefined : owners[first];
-    return owner ? { hash, id: hash.slice(0, 16), name: owner.name, role: owner.role } : null;
+    return owner === undefined ? null : recordOf(hash, owner);
   }
 
   #reportAway(reason: string): void {
@@ -116,12 +187,17 @@ export class RedisStore implements StateStore {
   }
 }
 
+/** A record as Redis keeps it under its hash. */
+const textOf = ({ hash, ...record }: KeyRecord) => JSON.stringify(record);
+const recordOf = (hash: string, text: string) => ({ hash, ...JSON.parse(text) }) as KeyRecord;
+
 /** A client for the path of requests: nothing waits in queues, nothing is sent twice. */
 function connect(url: string): Redis {
   return new Redis(url.replace(/^unix:\/\//, ''), {
     connectionName: 'er-gateway',
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
     maxRetriesPerRequest: 0,
     // Ends handshakes with a hung server; calls have their own, shorter time (answerWithin).
     commandTimeout: publishTimeoutMs,
@@ -131,6 +207,9 @@ function connect(url: string): Redis {
     retryStrategy: attempt => Math.min(25 * 2 ** attempt, longestRetryMs) * (0.8 + 0.2 * Math.random()),
     // After a failover the old primary, now a replica, refuses to write.
     reconnectOnError: error => error.message.startsWith('READONLY'),
-    scripts: { publishKeys: { lua: publishKeysScript, numberOfKeys: 1 } },
+    scripts: {
+      publishKeys: { lua: publishKeysScript, numberOfKeys: 1 },
+      changeKeys: { lua: changeKeysScript, numberOfKeys: 1 },
+    },
   });
 }

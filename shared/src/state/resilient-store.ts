@@ -3,7 +3,7 @@ import type { Logger } from '../logger.ts';
 import { KeyCache, staleMs } from './key-cache.ts';
 import { memoryRateLimits } from './rate-limits.ts';
 import { stateUnavailable } from './state-unavailable.ts';
-import type { KeyRecord, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
+import type { KeyChange, KeyRecord, ListedKey, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
 
 /** How long a lost store is bridged with what this worker knows, in milliseconds. */
 const bridgeMs = staleMs;
@@ -52,6 +52,10 @@ export class ResilientStore implements StateStore {
     this.#now = now;
     this.#keys = new KeyCache(now);
     store.onUp(() => void this.#probe());
+    store.onKeysChanged(hashes => {
+      if (hashes === null) this.#keys.expire();
+      else for (const hash of hashes) this.#keys.forget(hash);
+    });
   }
 
   /** Whether the store answered last time; false means that its part is played here. */
@@ -67,7 +71,7 @@ export class ResilientStore implements StateStore {
   }
 
   async findKey(hash: string): Promise<KeyRecord | null> {
-    const recent = this.#keys.recent(hash);
+    const recent = this.#keys.recent(hash, this.#store.hearsChanges);
     if (recent !== undefined) return recent;
     if (!this.#outage) {
       try {
@@ -80,6 +84,22 @@ export class ResilientStore implements StateStore {
     if (stale) return stale;
     await this.#untilBack();
     return this.#askForKey(hash);
+  }
+
+  listKeys(): Promise<ListedKey[]> {
+    return this.#store.listKeys();
+  }
+
+  changeKeys(change: KeyChange): Promise<boolean> {
+    return this.#store.changeKeys(change);
+  }
+
+  get hearsChanges(): boolean {
+    return this.#store.hearsChanges;
+  }
+
+  onKeysChanged(listener: (hashes: readonly string[] | null) => void): void {
+    this.#store.onKeysChanged(listener);
   }
 
   async consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
@@ -106,7 +126,9 @@ export class ResilientStore implements StateStore {
   }
 
   async #askForKey(hash: string): Promise<KeyRecord | null> {
-    return this.#keys.remember(hash, await this.#store.findKey(hash));
+    const { changes } = this.#keys;
+    const record = await this.#store.findKey(hash);
+    return changes === this.#keys.changes ? this.#keys.remember(hash, record) : record;
   }
 
   /** This worker's share of the limit, rounded up; null when it is used up or was used for long enough. */

@@ -1,7 +1,7 @@
 import { FrameClient } from '../frames/frame-client.ts';
-import type { StateMethods } from './state-protocol.ts';
+import { keysChangedTopic, type StateMethods } from './state-protocol.ts';
 import { answerWithin } from './state-unavailable.ts';
-import type { KeyRecord, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
+import type { KeyChange, KeyRecord, ListedKey, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
 
 const publishTimeoutMs = 2000;
 /** The client counts the time too, but without answerWithin's care: it only forgets a call, long after. */
@@ -27,6 +27,25 @@ export class SocketStore implements StateStore {
 
   findKey(hash: string): Promise<KeyRecord | null> {
     return this.#call('findKey', { hash });
+  }
+
+  listKeys(): Promise<ListedKey[]> {
+    return this.#call('listKeys', null, publishTimeoutMs);
+  }
+
+  changeKeys(change: KeyChange): Promise<boolean> {
+    return this.#call('changeKeys', change, publishTimeoutMs);
+  }
+
+  get hearsChanges(): boolean {
+    return this.#client.isUp;
+  }
+
+  onKeysChanged(listener: (hashes: readonly string[] | null) => void): void {
+    this.#client.on('push', (topic, value) => {
+      if (topic === keysChangedTopic) listener(value as string[]);
+    });
+    this.#client.on('up', () => listener(null));
   }
 
   consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {

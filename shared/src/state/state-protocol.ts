@@ -1,8 +1,13 @@
-import type { KeyRecord, RateLimit } from './store.ts';
+import type { KeyChange, KeyRecord, RateLimit } from './store.ts';
 
 /** The frame methods of the `state` app, by what they take. Their results are StateStore's. */
 export interface StateMethods {
   publishKeys: { source: string; keys: readonly KeyRecord[] };
   findKey: { hash: string };
+  listKeys: null;
+  changeKeys: KeyChange;
   consume: { keyId: string; limit: RateLimit; cost: number };
 }
+
+/** Topic of pushes with the hashes of keys that changed. */
+export const keysChangedTopic = 'keys';

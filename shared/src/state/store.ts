@@ -1,11 +1,38 @@
+import type { KeyGrants } from '../keys/key-grants.ts';
+
 /** Who a key belongs to and what it may do. The key itself is not in it. */
-export interface KeyRecord {
+export interface KeyRecord extends KeyGrants {
   /** SHA-256 of the key, hex. */
   hash: string;
-  /** First 16 characters of the hash: names the key in logs, limits and the audit trail. */
+  /**
+   * Names the key in logs, limits and the audit trail: 16 hex digits. Of a key in a key file the first of its hash. Both
+   * texts of a key that was rotated have the same one.
+   */
   id: string;
   name: string;
   role: 'user' | 'admin';
+  /** When its text was made, ISO 8601; of keys made here. */
+  created_at?: string;
+  /** Of a key text that was replaced by another: when it ends, ISO 8601. */
+  grace_ends_at?: string;
+}
+
+/** Owner of the keys that were made through `/admin/keys`; all other sources are key files. */
+export const managedSource = 'managed';
+
+/** A key and where it comes from. */
+export interface ListedKey {
+  source: string;
+  key: KeyRecord;
+}
+
+/** A change of managed keys, all of it or nothing. */
+export interface KeyChange {
+  put: readonly KeyRecord[];
+  /** Hashes of keys that end. */
+  drop: readonly string[];
+  /** Managed keys as the change takes them to be: nothing is changed when one of them is not so any more. */
+  seen: readonly KeyRecord[];
 }
 
 /** A limit of so many requests in a window that starts with the first one. */
@@ -33,6 +60,16 @@ export interface StateStore {
   publishKeys(source: string, keys: readonly KeyRecord[]): Promise<void>;
   /** The key of any source with this hash; of several sources, the first by name. */
   findKey(hash: string): Promise<KeyRecord | null>;
+  /** Every key of every source. */
+  listKeys(): Promise<ListedKey[]>;
+  /** Changes managed keys, which outlive restarts of the store. False: they are not as `seen` says; look again. */
+  changeKeys(change: KeyChange): Promise<boolean>;
+  /**
+   * Whether changes of keys are told as they happen. While it is not, what `findKey` said must be asked for again soon.
+   */
+  readonly hearsChanges: boolean;
+  /** Calls back with the hashes of keys that changed; with null when any may have (news were missed). */
+  onKeysChanged(listener: (hashes: readonly string[] | null) => void): void;
   /**
    * Charges `cost` requests to a key, whose window starts with the first one. A refused call is charged too, which
    * makes no difference before the window ends. Cost 0 only asks: nothing is charged, and it is always allowed.

@@ -34,6 +34,20 @@ const access: Record<string, 'public' | 'key' | 'admin'> = {
   'POST /v1/feedback': 'key',
   'GET /info': 'key',
   'GET /openapi.json': 'key',
+  'GET /admin/keys': 'admin',
+  'POST /admin/keys': 'admin',
+  'POST /admin/keys/import': 'admin',
+  'GET /admin/keys/:id': 'admin',
+  'PATCH /admin/keys/:id': 'admin',
+  'DELETE /admin/keys/:id': 'admin',
+  'POST /admin/keys/:id/rotate': 'admin',
+  'GET /dashboard/assets/*': 'public',
+  'GET /dashboard': 'admin',
+  'GET /dashboard/events': 'admin',
+  'GET /dashboard/keys': 'admin',
+  'GET /dashboard/session': 'admin',
+  'POST /dashboard/session': 'admin',
+  'DELETE /dashboard/session': 'public',
   'ALL /metrics': 'admin',
   'ALL /dashboard': 'admin',
   'ALL /admin': 'admin',
@@ -72,19 +86,19 @@ const statusOver2 = async (method: string, path: string, key: string | null) =>
 
 /** The routes as the application registers them, `METHOD path`. */
 function registeredRoutes(): string[] {
-  const found: string[] = [];
-  const proto = express.application as unknown as Record<string, (...args: unknown[]) => unknown>;
-  const methods = ['get', 'post', 'put', 'patch', 'delete', 'options', 'head', 'all', 'use'];
-  const originals = new Map(methods.map(name => [name, proto[name]]));
-  for (const [name, original] of originals) {
-    proto[name] = function (this: unknown, first: unknown, ...rest: unknown[]) {
-      const method = name === 'use' || name === 'all' ? 'ALL' : name.toUpperCase();
-      // `get` with one argument reads a setting.
-      if (rest.length > 0 || name === 'use')
-        for (const path of [first].flat()) found.push(`${method} ${typeof path === 'string' ? path : '*'}`);
-      return original?.call(this, first, ...rest);
-    };
-  }
+  const proto = express.application as unknown as Record<'route' | 'use', (...args: unknown[]) => unknown>;
+  const { route: makeRoute, use } = proto;
+  const routes: { path: unknown; route: { methods: Record<string, boolean> } }[] = [];
+  const mounts: unknown[] = [];
+  proto.route = function (this: unknown, path: unknown) {
+    const route = makeRoute.call(this, path);
+    routes.push({ path, route: route as { methods: Record<string, boolean> } });
+    return route;
+  };
+  proto.use = function (this: unknown, first: unknown, ...rest: unknown[]) {
+    mounts.push(...[first].flat());
+    return use.call(this, first, ...rest);
+  };
   try {
     const config = resolveConfig(projectRoot, {
       ER_ENGINE: 'external',
@@ -92,12 +106,20 @@ function registeredRoutes(): string[] {
       ER_MODELS_RERANKER_URLS: 'http://127.0.0.1:9',
     });
     const dependencies = { config, scheduler: { models: null }, callers: createCallerView([]) };
-    createApp(dependencies as unknown as Parameters<typeof createApp>[0], () => false);
+    createApp(dependencies as unknown as Parameters<typeof createApp>[0], () => new AbortController().signal);
   } finally {
-    for (const [name, original] of originals) if (original) proto[name] = original;
+    Object.assign(proto, { route: makeRoute, use });
   }
-  return found;
+  return [
+    ...routes.flatMap(({ path, route }) =>
+      [path].flat().flatMap(one => Object.keys(route.methods).map(method => `${method.toUpperCase()} ${nameOf(one)}`)),
+    ),
+    ...mounts.map(path => `ALL ${typeof path === 'string' ? path : '*'}`),
+  ];
 }
+
+const nameOf = (path: unknown) =>
+  path instanceof RegExp && path.test('/dashboard/assets/page.js') ? '/dashboard/assets/*' : String(path);
 
 test('each route of the application is in the table, and the table has no other', () => {
   assert.deepEqual(registeredRoutes().toSorted(), Object.keys(access).toSorted());
@@ -106,7 +128,11 @@ test('each route of the application is in the table, and the table has no other'
 for (const [route, needed] of Object.entries(access)) {
   test(`${route} is for: ${needed}`, async () => {
     const [method = '', pattern = ''] = route.split(' ');
-    const path = pattern.replace(':model', 'Qwen3-Embedding-0.6B').replace('*', '/nowhere');
+    const path = pattern
+      .replace(':model', 'Qwen3-Embedding-0.6B')
+      .replace(':id', 'none')
+      .replace('assets/*', 'assets/page.js')
+      .replace('*', '/nowhere');
     const paths = method === 'ALL' && needed === 'admin' ? [path, `${path}/`, `${path}/below`] : [path];
     const verbs = method === 'ALL' ? ['GET', 'POST', 'DELETE'] : [method];
     for (const statusOf of [statusOver1, statusOver2]) {

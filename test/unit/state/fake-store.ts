@@ -1,5 +1,11 @@
 import { stateUnavailable } from '@er-gateway/shared/state/state-unavailable';
-import type { KeyRecord, RateLimitOutcome, StateStore } from '@er-gateway/shared/state/store';
+import type {
+  KeyChange,
+  KeyRecord,
+  ListedKey,
+  RateLimitOutcome,
+  StateStore,
+} from '@er-gateway/shared/state/store';
 
 /** A store whose server the test takes away and gives back. Notes every call that reached it. */
 export class FakeStore implements StateStore {
@@ -8,6 +14,8 @@ export class FakeStore implements StateStore {
   readonly sources = new Map<string, readonly KeyRecord[]>();
   readonly calls: string[] = [];
   readonly #listeners: (() => void)[] = [];
+  readonly #keyListeners: ((hashes: readonly string[] | null) => void)[] = [];
+  hearsChanges = false;
 
   async publishKeys(source: string, keys: readonly KeyRecord[]): Promise<void> {
     this.#note('publishKeys');
@@ -17,6 +25,25 @@ export class FakeStore implements StateStore {
   async findKey(hash: string): Promise<KeyRecord | null> {
     this.#note('findKey');
     return [...this.sources.values()].flat().find(key => key.hash === hash) ?? null;
+  }
+
+  async listKeys(): Promise<ListedKey[]> {
+    this.#note('listKeys');
+    return [...this.sources].flatMap(([source, keys]) => keys.map(key => ({ source, key })));
+  }
+
+  async changeKeys(_: KeyChange): Promise<boolean> {
+    this.#note('changeKeys');
+    return true;
+  }
+
+  onKeysChanged(listener: (hashes: readonly string[] | null) => void): void {
+    this.#keyListeners.push(listener);
+  }
+
+  /** Tells of changed keys, as the server does. */
+  tellChange(hashes: readonly string[] | null): void {
+    for (const listener of this.#keyListeners) listener(hashes);
   }
 
   async consume(keyId: string, limit: { points: number }, cost: number): Promise<RateLimitOutcome> {

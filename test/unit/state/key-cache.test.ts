@@ -10,9 +10,9 @@ describe('KeyCache', () => {
     const cache = new KeyCache(() => 0);
     cache.remember('good', record('good'));
     for (let index = 0; index < 30_000; index++) cache.remember(`invented-${index}`, null);
-    assert.deepEqual(cache.recent('good'), record('good'));
-    assert.equal(cache.recent('invented-29999'), null);
-    assert.equal(cache.recent('invented-0'), undefined, 'bounded');
+    assert.deepEqual(cache.recent('good', false), record('good'));
+    assert.equal(cache.recent('invented-29999', false), null);
+    assert.equal(cache.recent('invented-0', false), undefined, 'bounded');
   });
 
   it('takes no removed key for a stale one', () => {
@@ -20,6 +20,6 @@ describe('KeyCache', () => {
     cache.remember('gone', record('gone'));
     cache.remember('gone', null);
     assert.equal(cache.stale('gone'), null);
-    assert.equal(cache.recent('gone'), null);
+    assert.equal(cache.recent('gone', false), null);
   });
 });

@@ -57,6 +57,38 @@ describe('ResilientStore', () => {
     assert.deepEqual(await store.findKey(other.hash), other);
   });
 
+  it('asks once in 30 s while changes are told, and at once for a key that changed', async () => {
+    inner.hearsChanges = true;
+    assert.deepEqual(await store.findKey(known.hash), known);
+    clock.ms += 29_999;
+    assert.deepEqual(await store.findKey(known.hash), known);
+    assert.equal(inner.count('findKey'), 1);
+    inner.sources.set('elsewhere', [{ ...known, weight: 2 }]);
+    inner.tellChange([known.hash]);
+    assert.equal((await store.findKey(known.hash))?.weight, 2);
+    inner.sources.clear();
+    inner.tellChange([known.hash]);
+    assert.equal(await store.findKey(known.hash), null);
+  });
+
+  it('asks again for all keys when news may have been missed, and bridges an outage all the same', async () => {
+    inner.hearsChanges = true;
+    await store.findKey(known.hash);
+    inner.tellChange(null);
+    inner.isAway = true;
+    assert.deepEqual(await store.findKey(known.hash), known);
+    assert.equal(inner.count('findKey'), 2);
+  });
+
+  it('does not keep an answer that a change has overtaken', async () => {
+    inner.hearsChanges = true;
+    const answer = store.findKey(known.hash);
+    inner.sources.clear();
+    inner.tellChange([known.hash]);
+    await answer;
+    assert.equal(await store.findKey(known.hash), null);
+  });
+
   it('forgets at once what is withdrawn here, even when the store cannot be told', async () => {
     await store.publishKeys('here', [other]);
     assert.deepEqual(await store.findKey(other.hash), other);

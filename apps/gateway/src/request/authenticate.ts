@@ -1,11 +1,14 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { KeyDirectory } from '@er-gateway/shared/keys/key-directory';
+import type { Request } from 'express';
 import type { Exchange } from './exchange.ts';
+import { checkKeyInForce } from './key-grants.ts';
 
-/** Finds out who asks, by `Authorization: Bearer KEY` or `?api_key=KEY`, before a byte of the body is read. */
+/** Finds out who asks, by `Authorization: Bearer KEY` or `?api_key=KEY` (or a session, where the route takes one), before a byte of the body is read. */
 export async function authenticate(exchange: Exchange, keys: KeyDirectory): Promise<void> {
-  const presented = presentedKey(exchange);
-  if (presented === null) {
+  const presented = presentedKey(exchange.req);
+  const session = presented === null ? await exchange.route.keyOfSession?.(exchange.req) : null;
+  if (presented === null && !session) {
     throw new RequestError(
       'invalid_api_key',
       'No API key was sent. Send "Authorization: Bearer KEY", or ?api_key=KEY in the address.',
@@ -14,7 +17,7 @@ export async function authenticate(exchange: Exchange, keys: KeyDirectory): Prom
       },
     );
   }
-  const key = await keys.find(presented);
+  const key = session ?? (presented === null ? null : await keys.find(presented));
   if (key === null) {
     throw new RequestError(
       'invalid_api_key',
@@ -25,12 +28,14 @@ export async function authenticate(exchange: Exchange, keys: KeyDirectory): Prom
     );
   }
   exchange.key = key;
+  checkKeyInForce(key, exchange.address);
   if (exchange.route.access === 'admin' && key.role !== 'admin') {
     throw new RequestError('permission_denied', 'This route needs a key of role admin.');
   }
 }
 
-function presentedKey({ req }: Exchange): string | null {
+/** The key that a request carries; null when it carries none. */
+export function presentedKey(req: Request): string | null {
   const header = req.headers.authorization;
   if (header !== undefined) {
     const [, token] = /^bearer +(\S+)\s*$/i.exec(header) ?? [];

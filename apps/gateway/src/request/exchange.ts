@@ -4,6 +4,7 @@ import type { Role } from '@er-gateway/shared/config/schema';
 import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
+import type { RequestTrace } from '../tracing/request-tracer.ts';
 import type { CallerView } from './caller-address.ts';
 import type { RequestWishes } from './read-wishes.ts';
 import { RequestTimings } from './timings.ts';
@@ -13,11 +14,22 @@ export interface Route {
   /** Pattern for metrics and the audit trail: `/v1/embeddings`. */
   name: string;
   /** Who may use it. */
-  access: 'key' | 'admin';
+  access: 'public' | 'key' | 'admin';
   /** Whether a request counts against the key's requests a minute. Administration does not, or it would lock itself out. */
   isCharged: boolean;
   /** Language of its answers and errors before the body is known; null is OpenAI's. */
   dialect: Dialect | null;
+  /** Whose session a request without a key belongs to; null when it has none. Routes without this take no sessions. */
+  keyOfSession?: (req: Request) => Promise<KeyRecord | null>;
+}
+
+/** A change of keys as the audit trail tells it: never a key or its hash. */
+export interface AdminChange {
+  action: 'create' | 'update' | 'revoke' | 'rotate' | 'import';
+  /** Ids of the keys concerned. */
+  key_ids: string[];
+  /** What they were given. */
+  settings?: Record<string, unknown>;
 }
 
 /** What a client may call its request: anything that is safe in a header and a log line. */
@@ -48,6 +60,11 @@ export class Exchange {
   cacheHits = 0;
   bytesIn = 0;
   errorCode: string | null = null;
+  /** null when traces are off. */
+  trace: RequestTrace | null = null;
+  errorMessage: string | null = null;
+  /** What an administrator changed. */
+  change: AdminChange | null = null;
 
   constructor(req: Request, res: Response, route: Route, callers: CallerView) {
     this.req = req;

@@ -13,6 +13,8 @@ import { authenticate } from './authenticate.ts';
 import type { CallerView } from './caller-address.ts';
 import { chargeRateLimit } from './charge-rate-limit.ts';
 import { Exchange, type Route } from './exchange.ts';
+import { checkModelAllowed } from './key-grants.ts';
+import { asObject, parseBody } from './parse-body.ts';
 import { readJsonBody } from './read-body.ts';
 import { readWishes } from './read-wishes.ts';
 import type { Recorder } from './recorder.ts';
@@ -31,7 +33,7 @@ export interface RequestDependencies {
 }
 
 /**
- * The path of every request that needs a key, from its first line to its record:
+ * The path of every request but those for health, from its first line to its record:
  * clock and id -> authenticate -> rate limit -> `work` -> one record. Any stage throws; one function renders the error.
  */
 export function handleRequest(
@@ -43,10 +45,13 @@ export function handleRequest(
     const exchange = new Exchange(req, res, route, callers);
     recorder.begin(exchange);
     try {
-      await authenticate(exchange, keys);
-      exchange.timings.end('auth');
-      await chargeRateLimit(exchange, store, config.limits.requests_per_minute);
-      exchange.timings.end('limit');
+      if (route.access !== 'public') {
+        await authenticate(exchange, keys);
+        exchange.timings.end('auth');
+        const { requests_per_minute: usual } = config.limits;
+        await chargeRateLimit(exchange, store, exchange.key?.requests_per_minute ?? usual);
+        exchange.timings.end('limit');
+      }
       await work(exchange);
     } catch (error) {
       sendError(exchange, error, logger);
@@ -70,6 +75,7 @@ export function handleModelRequest(
     exchange.dialect = dialect;
     const request = parseRequest(dialect.schema, body);
     const role = chooseModel(dialect.role, dialect.modelOf(request), config.models);
+    checkModelAllowed(exchange.key, config.models[role]);
     const context = { requestId: exchange.id, role, limits: config.limits };
     const job = dialect.toJob(request, context);
     if (dialect.isBulk?.(request)) exchange.wishes.priority = 'bulk';
@@ -91,34 +97,10 @@ export function handleModelRequest(
   });
 }
 
-/** The body as the object that every route takes. Throws RequestError. */
-export function asObject(body: unknown): Record<string, unknown> {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new RequestError('invalid_request', 'The body must be a JSON object.');
-  }
-  return body as Record<string, unknown>;
-}
-
-/** The body by its schema. Throws RequestError with the first thing that is wrong. */
+/** The body by its schema, numbers of unknown names refused. Throws RequestError with the first thing that is wrong. */
 export function parseRequest(schema: Dialect['schema'], body: Record<string, unknown>): unknown {
   refuseUnknownNumberFields(body, schema.shape);
-  const parsed = schema.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const [first, ...others] = parsed.error.issues;
-  const param = first === undefined ? '' : toParam(first.path);
-  const isMissing = param !== '' && first?.path.length === 1 && body[param] === undefined;
-  const said = isMissing
-    ? `${param} is missing`
-    : `${first?.message.includes(param) ? '' : `${param}: `}${first?.message}`;
-  const more = others.length > 0 ? ` (and ${others.length} more)` : '';
-  throw new RequestError('invalid_request', `${said}${more}.`, param === '' ? {} : { param });
-}
-
-/** A path as clients write it: `documents[3].text`. */
-function toParam(path: PropertyKey[]): string {
-  return path
-    .map((part, depth) => (typeof part === 'number' ? `[${part}]` : `${depth > 0 ? '.' : ''}${String(part)}`))
-    .join('');
+  return parseBody(schema, body);
 }
 
 /** More than this many ranges are not told: headers have limits. */

@@ -1,18 +1,23 @@
 import { toRouteLabel } from '@er-gateway/shared/metrics/definitions';
 import type { GatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
 import type { AuditFile } from '../audit/audit-file.ts';
+import type { RequestTracer } from '../tracing/request-tracer.ts';
 import type { Exchange } from './exchange.ts';
+import { LastErrors } from './last-errors.ts';
 
 /** Status that the record of a request carries when its client left before the answer was complete (nginx's). */
 const clientClosedStatus = 499;
 
-/** Keeps the record of every request: one audit line and one set of observations, when its answer has ended. */
+/** Keeps the record of every request: one audit line, one set of observations and a trace, when its answer has ended. */
 export class Recorder {
   readonly #metrics: GatewayMetrics;
   readonly #audit: AuditFile;
+  readonly #tracer: RequestTracer | null;
+  readonly lastErrors = new LastErrors();
   inFlight = 0;
 
-  constructor(metrics: GatewayMetrics, audit: AuditFile) {
+  constructor(metrics: GatewayMetrics, audit: AuditFile, tracer: RequestTracer | null) {
+    this.#tracer = tracer;
     this.#metrics = metrics;
     this.#audit = audit;
   }
@@ -20,6 +25,7 @@ export class Recorder {
   /** Counts the request as under way until its answer has ended or its connection is gone. */
   begin(exchange: Exchange): void {
     this.inFlight++;
+    if (this.#tracer) exchange.trace = this.#tracer.begin(exchange);
     this.#metrics.requestsInFlight.inc();
     exchange.res.once('close', () => {
       this.inFlight--;
@@ -32,6 +38,7 @@ export class Recorder {
     const { res, req, timings, key, route } = exchange;
     const status = exchange.isAnswered ? res.statusCode : clientClosedStatus;
     const totalMs = timings.total();
+    exchange.trace?.end(status, totalMs);
     const label = toRouteLabel(route.name);
     this.#metrics.requests.inc({ route: label, status: String(status) });
     this.#metrics.requestDuration.series({ route: label }).observe(totalMs / 1000);
@@ -44,12 +51,13 @@ export class Recorder {
       this.#metrics.inputs.inc({ model: exchange.role }, exchange.inputs);
       this.#metrics.tokens.inc({ model: exchange.role }, exchange.promptTokens);
     }
+    this.lastErrors.note(exchange, status);
     this.#audit.write({
       time: new Date().toISOString(),
       request_id: exchange.id,
       key_id: key?.id ?? null,
       key_name: key?.name ?? null,
-      address: exchange.address,
+      address: exchange.address || null,
       method: req.method,
       route: route.name,
       dialect: exchange.dialect?.name ?? null,
@@ -59,6 +67,7 @@ export class Recorder {
       cache_hits: exchange.cacheHits,
       bytes_in: exchange.bytesIn,
       status,
+      ...(exchange.change && { change: exchange.change }),
       code,
       ms: Object.fromEntries(
         [...timings.byStage, ['total', totalMs]].map(([stage, ms]) => [stage, rounded(ms as number)]),

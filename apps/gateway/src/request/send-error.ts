@@ -20,6 +20,7 @@ export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): 
   }
   const error = toRequestError(thrown);
   exchange.errorCode = error.code;
+  exchange.errorMessage = error.message;
   if (error.status >= 500 && error.status !== 503) {
     logger.error(`request failed: ${error.code}`, {
       requestId: id,

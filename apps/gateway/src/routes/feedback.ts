@@ -1,7 +1,8 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { z } from 'zod';
 import type { Exchange } from '../request/exchange.ts';
-import { asObject, parseRequest } from '../request/handle-request.ts';
+import { parseRequest } from '../request/handle-request.ts';
+import { asObject } from '../request/parse-body.ts';
 import { readJsonBody } from '../request/read-body.ts';
 import { sendAnswer } from '../request/send-answer.ts';
 import type { SchedulerClient } from '../scheduler-client.ts';

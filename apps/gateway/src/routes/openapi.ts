@@ -1,5 +1,12 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import type { Role } from '@er-gateway/shared/config/schema';
+import {
+  keyChangeSchema,
+  keyImportSchema,
+  keyRotationSchema,
+  keyViewSchema,
+  newKeySchema,
+} from '@er-gateway/shared/keys/key-grants';
 import { z } from 'zod';
 import type { Dialect } from '../dialects/dialect.ts';
 import { type ErrorShape, openaiErrors } from '../dialects/error-shapes.ts';
@@ -56,6 +63,7 @@ export function openapiDocument(config: EffectiveConfig) {
       '/info': {
         get: readOperation('The embedding model, for clients of TEI', z.object({ model_id: z.string() })),
       },
+      ...keyPaths(),
       '/openapi.json': { get: readOperation('This document', z.object({ openapi: z.string() })) },
       '/health': { get: healthOperation('Whether both models can answer now') },
       '/health/ready': { get: healthOperation('That, and whether this worker takes requests') },
@@ -65,6 +73,36 @@ export function openapiDocument(config: EffectiveConfig) {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer' },
         query: { type: 'apiKey', in: 'query', name: 'api_key' },
+      },
+    },
+  };
+}
+
+/** `/admin/keys`, for keys of role admin. */
+function keyPaths() {
+  const id = { parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }] };
+  const list = z.object({ keys: z.array(keyViewSchema) });
+  const fresh = keyViewSchema.extend({ key: z.string().meta({ description: 'Shown this once.' }) });
+  const imported = z.object({ imported: z.array(keyViewSchema), skipped: z.int() });
+  return {
+    '/admin/keys': {
+      get: readOperation('All API keys (admin)', list),
+      post: writeOperation('Makes a key (admin)', newKeySchema, fresh, 201),
+    },
+    '/admin/keys/import': {
+      post: writeOperation('Takes over keys by their hashes (admin)', keyImportSchema, imported),
+    },
+    '/admin/keys/{id}': {
+      ...id,
+      get: readOperation('One key (admin)', keyViewSchema),
+      patch: writeOperation('Changes a key (admin)', keyChangeSchema, keyViewSchema),
+      delete: readOperation('Revokes a key (admin)', keyViewSchema),
+    },
+    '/admin/keys/{id}/rotate': {
+      ...id,
+      post: {
+        ...writeOperation('Gives a key a new text (admin)', keyRotationSchema, fresh),
+        requestBody: { required: false, content: json(schemaOf(keyRotationSchema, 'input')) },
       },
     },
   };
@@ -112,6 +150,15 @@ const readOperation = (summary: string, answer: z.ZodType) => ({
   summary,
   responses: {
     200: { description: 'The answer', content: json(schemaOf(answer, 'output')) },
+    ...errorsOf([openaiErrors]),
+  },
+});
+
+const writeOperation = (summary: string, body: z.ZodType, answer: z.ZodType, status: 200 | 201 = 200) => ({
+  summary,
+  requestBody: { required: true, content: json(schemaOf(body, 'input')) },
+  responses: {
+    [status]: { description: 'The answer', content: json(schemaOf(answer, 'output')) },
     ...errorsOf([openaiErrors]),
   },
 });

@@ -1,4 +1,4 @@
-import { Agent, type ServerResponse } from 'node:http';
+import { Agent, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Logger } from '@er-gateway/shared/logger';
@@ -20,11 +20,13 @@ export interface ProxyTarget {
   target: string | { socketPath: string };
   /** Path before the rest of the request's path; the part that our route matched is cut off. */
   prefix: string;
+  /** Ends an answer that goes on, cleanly, when it aborts. */
+  until?: (exchange: Exchange) => AbortSignal;
 }
 
-/** Work for handleRequest that passes the request on as it is, without the key. */
+/** Work for handleRequest that passes the request on as it is, without the key or session. */
 export function createProxy(
-  { name, target, prefix }: ProxyTarget,
+  { name, target, prefix, until }: ProxyTarget,
   logger: Logger,
 ): (exchange: Exchange) => Promise<void> {
   const proxy: RequestHandler = createProxyMiddleware({
@@ -43,17 +45,21 @@ export function createProxy(
         const exchange = exchanges.get(req);
         proxyRequest.setHeader('x-forwarded-for', exchange?.address ?? '');
         proxyRequest.setHeader('x-forwarded-proto', exchange?.isSecure ? 'https' : 'http');
+        const trace = exchange?.trace;
+        if (trace) proxyRequest.setHeader('traceparent', trace.traceparent);
+        proxyRequest.removeHeader('cookie');
         // httpxy misses a hang-up before the first byte on HTTP/2 (nodejs/node#38916).
         res.once('close', () => {
           if (!res.writableEnded) proxyRequest.destroy();
         });
       },
-      proxyRes: (proxyResponse, req) => {
+      proxyRes: (proxyResponse, req, res) => {
         for (const header of hopHeaders) delete proxyResponse.headers[header];
         const exchange = exchanges.get(req);
         if (!exchange) return;
         exchange.timings.end('upstream');
         setCommonHeaders(exchange);
+        until?.(exchange).addEventListener('abort', () => endWhole(proxyResponse, res), { once: true });
       },
       error: (error, req, res) => {
         const exchange = exchanges.get(req);
@@ -87,6 +93,15 @@ export function createProxy(
 function sayHowBodyEnds({ headers, stream }: Http2ServerRequest): void {
   if (headers['content-length'] === undefined && !stream.endAfterHeaders)
     headers['transfer-encoding'] = 'chunked';
+}
+
+/** Ends an answer as if it were complete, and its connection, so that the client's next request finds another worker. */
+function endWhole(source: IncomingMessage, res: ServerResponse): void {
+  source.unpipe(res);
+  res.end(() => {
+    if (res.req.httpVersionMajor === 1) res.req.socket.end();
+  });
+  source.destroy();
 }
 
 /** The path without `api_key`: our key is none of the target's business. */

@@ -1,4 +1,5 @@
 import type { RequestError } from '@er-gateway/shared/errors/request-error';
+import type { BatchReport } from '@er-gateway/shared/scheduler-protocol';
 import { FairQueue } from '../queue/fair-queue.ts';
 import type { Item, ItemResult } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -28,20 +29,6 @@ export interface EndedCall {
   durationMs: number;
   items: number;
   tokens: number;
-}
-
-/** What a batcher has done, for the eyes of operators and the bench. */
-export interface BatcherReport {
-  /** Calls that one server may have under way now. */
-  slots: number;
-  waitingItems: number;
-  waitingTokens: number;
-  calls: number;
-  items: number;
-  /** Mean items of a call since the start. */
-  meanBatch: number;
-  /** Tokens a second that this model gets done when it has enough to do; 0 until that was seen. */
-  tokensPerSecond: number;
 }
 
 /**
@@ -107,7 +94,7 @@ export class Batcher {
     return this.#tokensPerSecond === 0 ? 0 : (tokens / this.#tokensPerSecond) * 1000;
   }
 
-  report(): BatcherReport {
+  report(): BatchReport {
     return {
       slots: this.slots,
       waitingItems: this.queue.size,

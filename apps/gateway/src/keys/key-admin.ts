@@ -1,0 +1,157 @@
+import { hash as digestOf } from 'node:crypto';
+import { RequestError } from '@er-gateway/shared/errors/request-error';
+import { newKey } from '@er-gateway/shared/keys/ensure-key-file';
+import { hashKey } from '@er-gateway/shared/keys/hash-key';
+import type {
+  KeyView,
+  keyChangeSchema,
+  keyImportSchema,
+  newKeySchema,
+} from '@er-gateway/shared/keys/key-grants';
+import {
+  type KeyChange,
+  type KeyRecord,
+  type ListedKey,
+  managedSource,
+  type StateStore,
+} from '@er-gateway/shared/state/store';
+import type { z } from 'zod';
+
+/** How often a change is tried again when another one came between. */
+const attempts = 5;
+
+/** A key and its text, which is shown this once and kept nowhere. */
+export interface FreshKey extends KeyView {
+  key: string;
+}
+
+/** Makes, changes and ends the keys that live in the store. Those of key files are shown, and changed in their files. */
+export class KeyAdmin {
+  readonly #store: Pick<StateStore, 'listKeys' | 'changeKeys'>;
+
+  constructor(store: Pick<StateStore, 'listKeys' | 'changeKeys'>) {
+    this.#store = store;
+  }
+
+  /** All keys by name. */
+  async list(): Promise<KeyView[]> {
+    const listed = await this.#store.listKeys();
+    const views = current(listed).map(one => viewOf(one, listed));
+    return views.sort((one, other) => one.name.localeCompare(other.name) || (one.id < other.id ? -1 : 1));
+  }
+
+  async show(id: string): Promise<KeyView> {
+    const view = (await this.list()).find(key => key.id === id);
+    if (!view) throw unknownKey();
+    return view;
+  }
+
+  async create(settings: z.infer<typeof newKeySchema>): Promise<FreshKey> {
+    const key = newKey();
+    const record = recordOf(hashKey(key), settings);
+    if (!(await this.#store.changeKeys({ put: [record], drop: [], seen: [] }))) throw tooBusy();
+    return { ...viewOf({ source: managedSource, key: record }, []), key };
+  }
+
+  /** Changes name, role or grants; null takes a grant back. */
+  async update(id: string, change: z.infer<typeof keyChangeSchema>): Promise<KeyView> {
+    await this.#change(id, secrets => ({
+      put: secrets.map(secret => withoutNulls({ ...secret, ...change })),
+      drop: [],
+      seen: secrets,
+    }));
+    return this.show(id);
+  }
+
+  /** Ends a key, an old text in its grace period too. */
+  async revoke(id: string): Promise<KeyView> {
+    const view = await this.show(id);
+    await this.#change(id, secrets => ({ put: [], drop: secrets.map(({ hash }) => hash), seen: secrets }));
+    return view;
+  }
+
+  /** Gives a key a new text; the old one goes on for a while. Texts that were replaced before end now. */
+  async rotate(id: string, graceSeconds: number): Promise<FreshKey> {
+    const key = newKey();
+    const now = Date.now();
+    await this.#change(id, secrets => {
+      const [live] = secrets.filter(secret => secret.grace_ends_at === undefined);
+      if (!live) throw unknownKey();
+      const earlier = secrets.filter(secret => secret !== live).map(({ hash }) => hash);
+      const fresh = { ...live, hash: hashKey(key), created_at: new Date(now).toISOString() };
+      const old = { ...live, grace_ends_at: new Date(now + graceSeconds * 1000).toISOString() };
+      return graceSeconds > 0
+        ? { put: [fresh, old], drop: earlier, seen: secrets }
+        : { put: [fresh], drop: [...earlier, live.hash], seen: secrets };
+    });
+    return { ...(await this.show(id)), key };
+  }
+
+  /** Takes over keys that others made, by their hashes. Those that are known here already are left as they are. */
+  async import({ keys }: z.infer<typeof keyImportSchema>): Promise<{ imported: KeyView[]; skipped: number }> {
+    const known = new Set((await this.#store.listKeys()).map(({ key }) => key.hash));
+    const put = new Map<string, KeyRecord>();
+    for (const { key_sha256: hash, ...settings } of keys)
+      if (!known.has(hash)) put.set(hash, recordOf(hash, settings));
+    const records = [...put.values()];
+    if (!(await this.#store.changeKeys({ put: records, drop: [], seen: [] }))) throw tooBusy();
+    const imported = records.map(key => viewOf({ source: managedSource, key }, []));
+    return { imported, skipped: keys.length - imported.length };
+  }
+
+  /** Changes all texts of a key. Looks again when somebody else changed them meanwhile. */
+  async #change(id: string, decide: (secrets: KeyRecord[]) => KeyChange): Promise<void> {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const listed = (await this.#store.listKeys()).filter(({ key }) => key.id === id);
+      const secrets = listed.filter(({ source }) => source === managedSource).map(({ key }) => key);
+      if (secrets.length === 0) throw listed.length > 0 ? keyOfFile() : unknownKey();
+      if (await this.#store.changeKeys(decide(secrets))) return;
+    }
+    throw tooBusy();
+  }
+}
+
+function recordOf(hash: string, settings: z.infer<typeof newKeySchema>): KeyRecord {
+  // Not the hash itself: its beginning would be the beginning of a secret's hash in every log.
+  const id = digestOf('sha256', `id:${hash}`).slice(0, 16);
+  return withoutNulls({ hash, id, ...settings, created_at: new Date().toISOString() });
+}
+
+/** A record as it is kept: what is not granted is left out. */
+function withoutNulls(record: { [Name in keyof KeyRecord]: KeyRecord[Name] | null | undefined }): KeyRecord {
+  return Object.fromEntries(
+    Object.entries(record).filter(([, value]) => value !== null && value !== undefined),
+  ) as unknown as KeyRecord;
+}
+
+/** One entry for each key: old texts in their grace period are no keys of their own. */
+const current = (listed: ListedKey[]) => listed.filter(({ key }) => key.grace_ends_at === undefined);
+
+function viewOf({ source, key }: ListedKey, listed: ListedKey[]): KeyView {
+  const { hash, created_at, grace_ends_at, ...shown } = key;
+  const old = listed.find(other => other.key.id === key.id && other.key.grace_ends_at !== undefined);
+  const graceEndsAt = old?.key.grace_ends_at ?? null;
+  const isManaged = source === managedSource;
+  return {
+    ...shown,
+    source: isManaged ? 'managed' : 'file',
+    host: isManaged ? null : (source.split(':', 1)[0] ?? null),
+    created_at: created_at ?? null,
+    is_expired: key.expires_at !== undefined && Date.parse(key.expires_at) <= Date.now(),
+    old_key_valid_until: graceEndsAt !== null && Date.parse(graceEndsAt) > Date.now() ? graceEndsAt : null,
+  };
+}
+
+const unknownKey = () =>
+  new RequestError('not_found', 'There is no key with this id. GET /admin/keys lists all keys.');
+
+const keyOfFile = () =>
+  new RequestError(
+    'invalid_request',
+    'This key stands in a key file (er_api_keys.json). Change it there; an edit counts within 5 s.',
+  );
+
+const tooBusy = () =>
+  new RequestError('state_unavailable', 'The keys are being changed by others. Try again in a second.', {
+    retryAfterMs: 1000,
+  });

@@ -1,0 +1,97 @@
+import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
+import { roles } from '@er-gateway/shared/config/schema';
+import { RequestError } from '@er-gateway/shared/errors/request-error';
+import {
+  keyChangeSchema,
+  keyImportSchema,
+  keyRotationSchema,
+  newKeySchema,
+} from '@er-gateway/shared/keys/key-grants';
+import type { Express } from 'express';
+import type { z } from 'zod';
+import { KeyAdmin } from '../keys/key-admin.ts';
+import type { AdminChange, Exchange, Route } from '../request/exchange.ts';
+import { handleRequest, type RequestDependencies } from '../request/handle-request.ts';
+import { asObject, parseBody } from '../request/parse-body.ts';
+import { readJsonBody } from '../request/read-body.ts';
+import { sendWhole } from '../request/send-answer.ts';
+
+/** `/admin/keys` and below: keys are listed, made, changed, rotated, revoked and imported, by admins. */
+export function addKeyRoutes(app: Express, dependencies: RequestDependencies): void {
+  const { config, store } = dependencies;
+  const admin = new KeyAdmin(store);
+  const on = (
+    method: 'get' | 'post' | 'patch' | 'delete',
+    path: string,
+    work: (exchange: Exchange, id: string) => Promise<void>,
+  ) => {
+    const route: Route = { name: path, access: 'admin', isCharged: false, dialect: null };
+    const handler = handleRequest(route, dependencies, exchange =>
+      work(exchange, String(exchange.req.params.id)),
+    );
+    app[method](path, handler);
+  };
+  const read = async <Body>(exchange: Exchange, schema: z.ZodType<Body>): Promise<Body> =>
+    parseBody(schema, asObject(await readJsonBody(exchange, config.gateway.max_body_bytes)));
+  const note = (exchange: Exchange, action: AdminChange['action'], keyIds: string[], settings?: object) => {
+    exchange.change = { action, key_ids: keyIds, ...(settings && { settings: { ...settings } }) };
+  };
+
+  on('get', '/admin/keys', async exchange => send(exchange, 200, { keys: await admin.list() }));
+  on('post', '/admin/keys', async exchange => {
+    const settings = await read(exchange, newKeySchema);
+    checkModels(settings.models, config);
+    const made = await admin.create(settings);
+    note(exchange, 'create', [made.id], settings);
+    send(exchange, 201, made);
+  });
+  on('post', '/admin/keys/import', async exchange => {
+    const wanted = await read(exchange, keyImportSchema);
+    for (const { models } of wanted.keys) checkModels(models, config);
+    const done = await admin.import(wanted);
+    note(
+      exchange,
+      'import',
+      done.imported.map(({ id }) => id),
+    );
+    send(exchange, 200, done);
+  });
+  on('get', '/admin/keys/:id', async (exchange, id) => send(exchange, 200, await admin.show(id)));
+  on('patch', '/admin/keys/:id', async (exchange, id) => {
+    const change = await read(exchange, keyChangeSchema);
+    checkModels(change.models, config);
+    const changed = await admin.update(id, change);
+    note(exchange, 'update', [id], change);
+    send(exchange, 200, changed);
+  });
+  on('delete', '/admin/keys/:id', async (exchange, id) => {
+    const revoked = await admin.revoke(id);
+    note(exchange, 'revoke', [id]);
+    send(exchange, 200, revoked);
+  });
+  on('post', '/admin/keys/:id/rotate', async (exchange, id) => {
+    const hasBody = exchange.req.headers['content-type'] !== undefined;
+    const rotation = hasBody ? await read(exchange, keyRotationSchema) : keyRotationSchema.parse({});
+    const rotated = await admin.rotate(id, rotation.grace_seconds);
+    note(exchange, 'rotate', [id], rotation);
+    send(exchange, 200, rotated);
+  });
+}
+
+function send(exchange: Exchange, status: number, body: unknown): void {
+  exchange.res.setHeader('cache-control', 'no-store');
+  sendWhole(exchange, status, JSON.stringify(body));
+}
+
+/** Throws RequestError for a model that is not here: a key for it would be of no use, by a typing error most likely. */
+function checkModels(models: readonly string[] | null | undefined, config: EffectiveConfig): void {
+  const known: string[] = roles.flatMap(role => [role, config.models[role].served_name]);
+  const unknown = models?.findIndex(name => !known.includes(name)) ?? -1;
+  if (unknown >= 0) {
+    throw new RequestError(
+      'invalid_request',
+      `models[${unknown}]: there is no such model here. Known are ${known.join(', ')}.`,
+      { param: `models[${unknown}]` },
+    );
+  }
+}

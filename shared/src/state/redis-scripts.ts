@@ -1,0 +1,86 @@
+/**
+ * Lua: makes ARGV's keys the keys of one source, in one step.
+ *
+ * KEYS[1] is a hash with a field for each key, its SHA-256, holding `{ <source>: <record as JSON text> }` (text, because
+ * Lua would write an empty list as an object), and the field `sources`, holding `{ <source>: { digest, seen, hashes } }`.
+ * ARGV is the source, the digest of its keys, the seconds after which a source that nobody published is dropped (a host
+ * that is gone for good), the channel for news, then hash, record, hash, record.
+ * All workers of a host publish the same keys: the first does the work, the others find their digest and only touch `seen`.
+ */
+export const publishKeysScript = `
+local keys, source, digest, retention = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now = tonumber(redis.call('TIME')[1])
+local sources = cjson.decode(redis.call('HGET', keys, 'sources') or '{}')
+
+local function withdraw(name)
+  for _, hash in ipairs(sources[name].hashes) do
+    local owners = cjson.decode(redis.call('HGET', keys, hash) or '{}')
+    owners[name] = nil
+    if next(owners) then
+      redis.call('HSET', keys, hash, cjson.encode(owners))
+    else
+      redis.call('HDEL', keys, hash)
+    end
+  end
+  sources[name] = nil
+end
+
+for name, entry in pairs(sources) do
+  if name ~= source and entry.seen + retention < now then withdraw(name) end
+end
+
+local known = sources[source]
+if known and known.digest == digest then
+  known.seen = now
+else
+  local changed = {}
+  if known then
+    changed = known.hashes
+    withdraw(source)
+  end
+  local hashes = {}
+  for i = 5, #ARGV, 2 do
+    local hash = ARGV[i]
+    local owners = cjson.decode(redis.call('HGET', keys, hash) or '{}')
+    owners[source] = ARGV[i + 1]
+    redis.call('HSET', keys, hash, cjson.encode(owners))
+    hashes[#hashes + 1] = hash
+    changed[#changed + 1] = hash
+  end
+  if #changed > 0 then redis.call('PUBLISH', ARGV[4], cjson.encode(changed)) end
+  sources[source] = { digest = digest, seen = now, hashes = hashes }
+end
+redis.call('HSET', keys, 'sources', cjson.encode(sources))
+return 1
+`;
+
+/**
+ * Lua: changes managed keys in one step, in the same hash (KEYS[1]) under the owner ARGV[1], which no source has. ARGV[2] is
+ * the channel for news, ARGV[3] a JSON object `{ put: [[hash, record]], drop: [hash], seen: [[hash, record]] }` of records
+ * as JSON text. Returns 0, and changes nothing, when one that was seen is not so any more.
+ */
+export const changeKeysScript = `
+local keys, owner, channel, change = KEYS[1], ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local function ownersOf(hash) return cjson.decode(redis.call('HGET', keys, hash) or '{}') end
+local function write(hash, owners)
+  if next(owners) then redis.call('HSET', keys, hash, cjson.encode(owners)) else redis.call('HDEL', keys, hash) end
+end
+for _, entry in ipairs(change.seen) do
+  if ownersOf(entry[1])[owner] ~= entry[2] then return 0 end
+end
+local changed = {}
+for _, entry in ipairs(change.put) do
+  local owners = ownersOf(entry[1])
+  owners[owner] = entry[2]
+  write(entry[1], owners)
+  changed[#changed + 1] = entry[1]
+end
+for _, hash in ipairs(change.drop) do
+  local owners = ownersOf(hash)
+  owners[owner] = nil
+  write(hash, owners)
+  changed[#changed + 1] = hash
+end
+if #changed > 0 then redis.call('PUBLISH', channel, cjson.encode(changed)) end
+return 1
+`;
