@@ -112,7 +112,9 @@ function registeredRoutes(): string[] {
   }
   return [
     ...routes.flatMap(({ path, route }) =>
-      [path].flat().flatMap(one => Object.keys(route.methods).map(method => `${method.toUpperCase()} ${nameOf(one)}`)),
+      [path]
+        .flat()
+        .flatMap(one => Object.keys(route.methods).map(method => `${method.toUpperCase()} ${nameOf(one)}`)),
     ),
     ...mounts.map(path => `ALL ${typeof path === 'string' ? path : '*'}`),
   ];
