@@ -92,6 +92,8 @@ export interface ResultBase {
   promptTokens: number;
   /** Items answered from the cache. */
   cacheHits: number;
+  /** `host:port` of the model servers that worked on it; none when all of it was in the cache. */
+  upstreams: string[];
   /** Indexes of the inputs that were cut. */
   truncated: number[];
   /** Time between arrival and dispatch, and from then to the answer, in milliseconds. */

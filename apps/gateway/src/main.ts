@@ -1,3 +1,6 @@
+import { auditFolder } from '@er-gateway/shared/audit/audit-names';
+import { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
+import { claimWorkerLane } from '@er-gateway/shared/audit/claim-lane';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { serveControl } from '@er-gateway/shared/control-server';
 import { ensureKeyFile } from '@er-gateway/shared/keys/ensure-key-file';
@@ -10,7 +13,6 @@ import { createStore } from '@er-gateway/shared/state/create-store';
 import { ResilientStore } from '@er-gateway/shared/state/resilient-store';
 import { register } from 'prom-client';
 import { createApp } from './app.ts';
-import { AuditFile } from './audit/audit-file.ts';
 import { Listener } from './listener.ts';
 import { Recorder } from './request/recorder.ts';
 import { SchedulerClient } from './scheduler-client.ts';
@@ -36,12 +38,24 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
     config.gateway.timeout_seconds * 1000,
   );
   onStop(() => scheduler.close());
-  const audit = new AuditFile(config.logs.dir, instance, logger);
+  const folder = auditFolder(config.logs.dir);
+  const { lane, release } = await claimWorkerLane(folder, instance);
+  onStop(release);
+  const metrics = createGatewayMetrics(register);
+  const audit = new AuditWriter({
+    folder,
+    lane,
+    maxFileBytes: config.audit.max_file_bytes,
+    logger,
+    onFailing: isFailing => metrics.auditFailing.set(isFailing ? 1 : 0),
+    onLost: () => metrics.auditLost.inc(),
+  });
   onStop(() => audit.close());
 
-  const recorder = new Recorder(createGatewayMetrics(register), audit);
+  const recorder = new Recorder(metrics, audit);
   createProcessMetrics(register, 'gateway');
-  const app = createApp({ config, keys, store, scheduler, recorder, logger }, () => listener.isDraining);
+  const dependencies = { config, keys, store, scheduler, recorder, audit, logger };
+  const app = createApp(dependencies, () => listener.isDraining);
   const listener = new Listener(app, config.gateway);
   // Before the listener, so that it ends after it: what is counted while draining is seen.
   const status = () => ({

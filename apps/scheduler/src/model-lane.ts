@@ -28,6 +28,8 @@ export interface PreparedInput {
 export interface LaneOutcome {
   results: ItemResult[];
   cacheHits: number;
+  /** `host:port` of the servers that worked on them. */
+  upstreams: string[];
   queueMs: number;
   upstreamMs: number;
 }
@@ -119,6 +121,7 @@ export class ModelLane {
     return {
       results,
       cacheHits,
+      upstreams: [...new Set(waiting.flatMap(({ item }) => item.upstream ?? []))],
       queueMs: Math.max(0, dispatchedAt - context.arrivedAt),
       upstreamMs: now - dispatchedAt,
     };

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { lanesPerWorker } from './audit-names.ts';
+import { slotOf } from './audit-names.ts';
 
 /** How far a lane was written. */
 export interface AuditHead {
@@ -15,23 +15,19 @@ export interface AuditHead {
 /** A slot is one line of this length, so that each process replaces its own in one write. */
 const slotBytes = 160;
 
-/** The lane's place in the file: the keeper's is the first one. */
-export const keeperSlot = 0;
-export const workerSlot = (instance: number, index: number) => 1 + instance * lanesPerWorker + index;
-
 const headsFile = (folder: string) => join(folder, 'heads');
 
 /**
  * Writes down how far a lane is. The chain alone cannot show that the last lines, the last file or a whole lane were taken
  * away; the heads of all lanes, in one file, do. Throws what the file system does.
  */
-export function writeHead(folder: string, slot: number, head: AuditHead): void {
+export function writeHead(folder: string, head: AuditHead): void {
   const text = `${JSON.stringify(head).padEnd(slotBytes - 1)}\n`;
   const file = openSync(headsFile(folder), 'a', 0o600);
   closeSync(file);
   const descriptor = openSync(headsFile(folder), 'r+');
   try {
-    writeSync(descriptor, text, slot * slotBytes);
+    writeSync(descriptor, text, slotOf(head.lane) * slotBytes);
   } finally {
     closeSync(descriptor);
   }

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { Logger } from '../logger.ts';
 import { checkLine, genesis } from './audit-chain.ts';
-import { keeperSlot } from './audit-heads.ts';
+import { writeHead } from './audit-heads.ts';
 import { type AuditFileName, keeperLane } from './audit-names.ts';
 import { AuditWriter } from './audit-writer.ts';
 import { whileUnclaimed } from './claim-lane.ts';
@@ -43,7 +43,6 @@ export class AuditKeeper {
     this.#writer = new AuditWriter({
       folder,
       lane: keeperLane,
-      slot: keeperSlot,
       maxFileBytes: Number.POSITIVE_INFINITY,
       mayRotateDaily: false,
       logger,
@@ -122,6 +121,9 @@ export class AuditKeeper {
     const { lost } = this.#writer;
     this.#writer.append({ time, event: 'pruned', lane: file.lane, file: number, last, why } as { time: string });
     if (this.#writer.lost > lost) return;
+    // What comes next in a lane that nobody writes to goes on from here.
+    if (file.number === null && number !== null)
+      writeHead(folder, { lane: file.lane, file: number, bytes: 0, chain: last });
     rmSync(join(folder, file.name));
     logger.info('a file of the audit trail was deleted', { file: file.name, why });
   }

@@ -14,6 +14,13 @@ export function workerLane(instance: number, index: number): string {
   return `gateway-${instance}${index === 0 ? '' : `-${String.fromCharCode(97 + index)}`}`;
 }
 
+/** Each lane's place among the heads; the keeper's is the first one. */
+export function slotOf(lane: string): number {
+  const { instance, letter } = /^gateway-(?<instance>\d+)(?:-(?<letter>[b-h]))?$/.exec(lane)?.groups ?? {};
+  if (instance === undefined) return 0;
+  return 1 + Number(instance) * lanesPerWorker + (letter === undefined ? 0 : letter.charCodeAt(0) - 97);
+}
+
 /** One file of the trail. */
 export interface AuditFileName {
   name: string;

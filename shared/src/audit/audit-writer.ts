@@ -26,13 +26,15 @@ export interface AuditWriterOptions {
   folder: string;
   /** This process is the only one that writes to it (see claimLane). */
   lane: string;
-  /** Of the lane's head. */
-  slot: number;
   /** A file is put away before it grows beyond this. */
   maxFileBytes: number;
   /** Whether a file is put away at the end of its UTC day too. Default true. */
   mayRotateDaily?: boolean;
   logger: Logger;
+  /** It began to fail, or works again. */
+  onFailing?: (isFailing: boolean) => void;
+  /** A line was lost. */
+  onLost?: () => void;
 }
 
 interface OpenFile {
@@ -92,6 +94,7 @@ export class AuditWriter {
       if (file.bytes >= this.#options.maxFileBytes) this.#rotate();
       if (this.isFailing) {
         this.#nextAttemptAt = 0;
+        this.#options.onFailing?.(false);
         this.#options.logger.info('the audit trail is written again', { lostLines: this.#lost });
       }
       this.#headTimer ??= setTimeout(() => this.#writeHead(), headDelayMs).unref();
@@ -101,6 +104,7 @@ export class AuditWriter {
         this.#options.logger.error('the audit trail cannot be written; requests go on without it', {
           code: (error as NodeJS.ErrnoException).code,
         });
+        this.#options.onFailing?.(true);
       }
       this.#nextAttemptAt = performance.now() + retryAfterMs;
       this.#close();
@@ -120,6 +124,7 @@ export class AuditWriter {
   #lose(): void {
     this.#lost++;
     this.#untold++;
+    this.#options.onLost?.();
   }
 
   #write(file: OpenFile, record: object): void {
@@ -203,10 +208,10 @@ export class AuditWriter {
     clearTimeout(this.#headTimer);
     this.#headTimer = undefined;
     if (!this.#file) return;
-    const { folder, lane, slot, logger } = this.#options;
+    const { folder, lane, logger } = this.#options;
     const { number, bytes } = this.#file;
     try {
-      writeHead(folder, slot, { lane, file: number, bytes, chain: this.#chain });
+      writeHead(folder, { lane, file: number, bytes, chain: this.#chain });
     } catch (error) {
       logger.warn('how far the audit trail goes could not be written down', {
         code: (error as NodeJS.ErrnoException).code,

@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createServer, type Server } from 'node:net';
-import { workerSlot } from './audit-heads.ts';
-import { keeperLane, lanesPerWorker, workerLane } from './audit-names.ts';
+import { lanesPerWorker, workerLane } from './audit-names.ts';
 
 /** A lane that is this process's alone until it ends or gives it back. */
 export interface ClaimedLane {
   lane: string;
-  slot: number;
   release: () => void;
 }
 
@@ -17,14 +15,13 @@ export async function claimWorkerLane(folder: string, instance: number): Promise
   for (let index = 0; index < lanesPerWorker; index++) {
     const lane = workerLane(instance, index);
     const release = await claim(folder, lane);
-    if (release) return { lane, slot: workerSlot(instance, index), release };
+    if (release) return { lane, release };
   }
   throw new Error(`${lanesPerWorker} processes of worker ${instance} write to the audit trail already`);
 }
 
 /** Runs `work` while nobody else can write to the lane; does nothing when somebody does. */
 export async function whileUnclaimed(folder: string, lane: string, work: () => Promise<void>): Promise<void> {
-  if (lane === keeperLane) return;
   const release = await claim(folder, lane);
   if (!release) return;
   try {

@@ -36,7 +36,7 @@ export async function* auditLines(
   // An error of the file does not end the pipe by itself.
   if (input !== file) file.once('error', error => input.destroy(error));
   let failure: Error | undefined;
-  input.once('error', error => {
+  input.once('error', (error: Error) => {
     failure = error;
   });
   try {

@@ -113,6 +113,22 @@ export const metricDefinitions = {
     labels: {},
     aggregator: 'sum',
   },
+  er_audit_lost_total: {
+    type: 'counter',
+    owner: 'gateway',
+    help: 'Requests without a line in the audit trail because the disk refused it.',
+    unit: 'requests',
+    labels: {},
+    aggregator: 'sum',
+  },
+  er_audit_failing: {
+    type: 'gauge',
+    owner: 'gateway',
+    help: '1 while a worker cannot write its audit trail, else 0.',
+    unit: 'boolean',
+    labels: {},
+    aggregator: 'max',
+  },
   er_inputs_total: {
     type: 'counter',
     owner: 'gateway',

@@ -12,7 +12,7 @@ export interface Route {
   /** Pattern for metrics and the audit trail: `/v1/embeddings`. */
   name: string;
   /** Who may use it. */
-  access: 'key' | 'admin';
+  access: 'public' | 'key' | 'admin';
   /** Whether a request counts against the key's requests a minute. Administration does not, or it would lock itself out. */
   isCharged: boolean;
   /** Language of its answers and errors before the body is known; null is OpenAI's. */
@@ -53,10 +53,17 @@ export class Exchange {
   inputs = 0;
   promptTokens = 0;
   cacheHits = 0;
+  /** `host:port` of the model servers that worked on it; none when all of it was in the cache. */
+  upstreams: readonly string[] = [];
   bytesIn = 0;
+  /** Of the answer's body. */
+  bytesOut = 0;
   errorCode: string | null = null;
   /** What an administrator changed. */
   change: AdminChange | null = null;
+  isRecorded = false;
+  /** Keeps the record; set by the recorder. */
+  onAnswered: () => void = () => {};
 
   constructor(req: Request, res: Response, route: Route) {
     this.req = req;
@@ -72,6 +79,12 @@ export class Exchange {
       if (!res.writableEnded) hangUp.abort(new ClientGone());
     });
   }
+}
+
+/** Ends an answer: whoever sends its last byte does it here, because the record is kept first. */
+export function endAnswer(exchange: Exchange, lastBody?: string | Buffer): void {
+  if (!exchange.isRecorded) exchange.onAnswered();
+  exchange.res.end(lastBody);
 }
 
 /** The client closed its connection before its answer was complete. */

@@ -1,3 +1,4 @@
+import type { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import type { Role } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
@@ -27,6 +28,8 @@ export interface RequestDependencies {
   store: StateStore;
   scheduler: SchedulerClient;
   recorder: Recorder;
+  /** For its state; the recorder writes to it. */
+  audit: Pick<AuditWriter, 'isFailing' | 'lost'>;
   logger: Logger;
 }
 
@@ -84,6 +87,7 @@ export function handleModelRequest(
     exchange.timings.endUpstream(result.upstreamMs);
     exchange.promptTokens = result.promptTokens;
     exchange.cacheHits = result.cacheHits;
+    exchange.upstreams = result.upstreams;
 
     exchange.res.setHeader('x-er-engine', result.engine);
     exchange.res.setHeader('x-er-cache', `${result.cacheHits}/${exchange.inputs}`);

@@ -1,18 +1,22 @@
+import { errorCatalogue } from '@er-gateway/shared/errors/catalogue';
+import type { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
 import { toRouteLabel } from '@er-gateway/shared/metrics/definitions';
 import type { GatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
-import type { AuditFile } from '../audit/audit-file.ts';
 import type { Exchange } from './exchange.ts';
 
 /** Status that the record of a request carries when its client left before the answer was complete (nginx's). */
 const clientClosedStatus = 499;
 
-/** Keeps the record of every request: one audit line and one set of observations, when its answer has ended. */
+/**
+ * Keeps the record of every request: one audit line and one set of observations, before the last byte of its answer goes
+ * out, so that no death of this process leaves an answered request without its line.
+ */
 export class Recorder {
   readonly #metrics: GatewayMetrics;
-  readonly #audit: AuditFile;
+  readonly #audit: AuditWriter;
   inFlight = 0;
 
-  constructor(metrics: GatewayMetrics, audit: AuditFile) {
+  constructor(metrics: GatewayMetrics, audit: AuditWriter) {
     this.#metrics = metrics;
     this.#audit = audit;
   }
@@ -21,16 +25,17 @@ export class Recorder {
   begin(exchange: Exchange): void {
     this.inFlight++;
     this.#metrics.requestsInFlight.inc();
+    exchange.onAnswered = () => this.#record(exchange, exchange.res.statusCode);
     exchange.res.once('close', () => {
       this.inFlight--;
       this.#metrics.requestsInFlight.dec();
-      this.#record(exchange);
+      if (!exchange.isRecorded) this.#record(exchange, cutStatus(exchange));
     });
   }
 
-  #record(exchange: Exchange): void {
-    const { res, req, timings, key, route } = exchange;
-    const status = res.writableFinished ? res.statusCode : clientClosedStatus;
+  #record(exchange: Exchange, status: number): void {
+    exchange.isRecorded = true;
+    const { req, timings, key, route } = exchange;
     const totalMs = timings.total();
     const label = toRouteLabel(route.name);
     this.#metrics.requests.inc({ route: label, status: String(status) });
@@ -41,7 +46,7 @@ export class Recorder {
       this.#metrics.inputs.inc({ model: exchange.role }, exchange.inputs);
       this.#metrics.tokens.inc({ model: exchange.role }, exchange.promptTokens);
     }
-    this.#audit.write({
+    this.#audit.append({
       time: new Date().toISOString(),
       request_id: exchange.id,
       key_id: key?.id ?? null,
@@ -54,15 +59,23 @@ export class Recorder {
       inputs: exchange.inputs,
       tokens: exchange.promptTokens,
       cache_hits: exchange.cacheHits,
+      upstream: exchange.upstreams,
       bytes_in: exchange.bytesIn,
+      bytes_out: exchange.bytesOut,
       status,
       ...(exchange.change && { change: exchange.change }),
       code: status === clientClosedStatus ? 'client_closed_request' : exchange.errorCode,
       ms: Object.fromEntries(
         [...timings.byStage, ['total', totalMs]].map(([stage, ms]) => [stage, rounded(ms as number)]),
       ),
-    });
+    } as { time: string });
   }
+}
+
+/** Of an answer that was not finished: by our fault, or because the client left. */
+function cutStatus({ errorCode }: Exchange): number {
+  if (errorCode === null || errorCode === 'client_closed_request') return clientClosedStatus;
+  return errorCatalogue[errorCode as keyof typeof errorCatalogue].status;
 }
 
 const rounded = (milliseconds: number) => Math.round(milliseconds * 100) / 100;

@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AnswerBody, AnswerForm } from '../dialects/dialect.ts';
 import { chooseCoding } from '../wire/content-coding.ts';
-import { ClientGone, type Exchange } from './exchange.ts';
+import { ClientGone, type Exchange, endAnswer } from './exchange.ts';
 
 /** Answers up to this size are sent whole, with Content-Length; larger ones as they are made. */
 const wholeUpToBytes = 128 * 1024;
@@ -34,11 +34,15 @@ export async function sendAnswer(
   setCommonHeaders(exchange);
   res.writeHead(200, { 'content-type': contentType, ...(coding && { 'content-encoding': coding.name }) });
   const encoder = coding?.createEncoder();
-  encoder?.pipe(res);
+  const count = (body: string | Buffer) => {
+    exchange.bytesOut += Buffer.byteLength(body);
+  };
+  encoder?.on('data', count).pipe(res, { end: false });
   const target = encoder ?? res;
   try {
     for (let slice = first; ; slice = takeUpTo(parts, wholeUpToBytes)) {
       if (exchange.signal.aborted) throw new ClientGone();
+      if (!encoder) count(slice.body);
       if (!target.write(slice.body)) await drained(target, exchange.signal);
       if (slice.isLast) break;
       await nextTurn();
@@ -48,7 +52,8 @@ export async function sendAnswer(
     throw error;
   }
   exchange.timings.end('write');
-  target.end();
+  if (encoder) encoder.once('end', () => endAnswer(exchange)).end();
+  else endAnswer(exchange);
 }
 
 /** Sends an answer or an error of any status in one piece. */
@@ -61,8 +66,11 @@ export function sendWhole(
   const { res, req } = exchange;
   exchange.timings.end('write');
   setCommonHeaders(exchange);
-  res.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
-  res.end(req.method === 'HEAD' ? undefined : body);
+  const bytes = Buffer.byteLength(body);
+  res.writeHead(status, { 'content-type': contentType, 'content-length': bytes });
+  if (req.method === 'HEAD') return endAnswer(exchange);
+  exchange.bytesOut = bytes;
+  endAnswer(exchange, body);
 }
 
 /** Headers of every answer to a key, however it ends. */

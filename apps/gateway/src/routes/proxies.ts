@@ -48,6 +48,9 @@ export function createProxy(
         if (!exchange) return;
         exchange.timings.end('upstream');
         setCommonHeaders(exchange);
+        proxyResponse.on('data', chunk => {
+          exchange.bytesOut += (chunk as Buffer).length;
+        });
       },
       error: (error, req, res) => {
         const exchange = exchanges.get(req);
@@ -68,8 +71,19 @@ export function createProxy(
   });
   return async exchange => {
     exchanges.set(exchange.req, exchange);
+    recordBeforeEnd(exchange);
     await proxy(exchange.req, exchange.res, () => {});
   };
+}
+
+/** The library ends the answer itself; the record is kept before. */
+function recordBeforeEnd(exchange: Exchange): void {
+  const { res } = exchange;
+  const end = res.end.bind(res) as (...args: unknown[]) => typeof res;
+  res.end = ((...args: unknown[]) => {
+    if (!exchange.isRecorded) exchange.onAnswered();
+    return end(...args);
+  }) as typeof res.end;
 }
 
 /** The path without `api_key`: our key is none of the target's business. */

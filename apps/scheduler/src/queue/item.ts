@@ -40,6 +40,8 @@ export class Item {
   failedCalls = 0;
   /** Called when the last waiter leaves. */
   onAbandoned: (() => void) | undefined;
+  /** `host:port` of the model server that a call took it to last; null while it waits. */
+  upstream: string | null = null;
   /** When it came, performance.now(). */
   readonly arrivedAt = performance.now();
   /** When a call took it, performance.now(); null while it waits. */
