@@ -102,6 +102,18 @@ export const configSchema = z.strictObject({
         .min(1)
         .default(100)
         .meta({ description: 'Requests a minute for each API key, over all workers.' }),
+      inputs_per_minute: z
+        .int()
+        .min(1)
+        .nullable()
+        .default(null)
+        .meta({ description: 'Texts and documents a minute for each API key. Empty: no limit.' }),
+      tokens_per_minute: z
+        .int()
+        .min(1)
+        .nullable()
+        .default(null)
+        .meta({ description: 'Tokens a minute for each API key. Empty: no limit.' }),
       concurrency: z
         .int()
         .min(1)

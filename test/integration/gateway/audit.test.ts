@@ -109,7 +109,7 @@ test('requests that are refused, streamed, compressed, proxied or public have th
 });
 
 test('a client that leaves before its answer has a line of 499', async () => {
-  await models[0]?.set({ stepMs: 1000 });
+  await models[0]?.fault({ mode: 'slow', ms: 2000 });
   const leave = new AbortController();
   const asked = system.fetch('/v1/embeddings', {
     method: 'POST',
@@ -123,7 +123,7 @@ test('a client that leaves before its answer has a line of 499', async () => {
   await waitFor('its line', async () => (await searchAudit(folder(), { request: 'gone', limit: 1 })).length);
   const record = await recordOf('gone');
   assert.deepEqual([record.status, record.code], [499, 'client_closed_request']);
-  await models[0]?.set({ stepMs: 0 });
+  await models[0]?.fault({ mode: 'none' });
 });
 
 test('a kill -9 under load loses no line of an answered request, and the trail is whole', async () => {

@@ -17,6 +17,8 @@ const samples: Record<string, [text: string, value: unknown]> = {
   ER_GATEWAY_TLS_CERT: ['c.pem', 'c.pem'],
   ER_GATEWAY_TLS_KEY: ['k.pem', 'k.pem'],
   ER_LIMITS_REQUESTS_PER_MINUTE: ['7', 7],
+  ER_LIMITS_INPUTS_PER_MINUTE: ['70', 70],
+  ER_LIMITS_TOKENS_PER_MINUTE: ['700', 700],
   ER_LIMITS_CONCURRENCY: ['8', 8],
   ER_LIMITS_INPUTS_PER_REQUEST: ['9', 9],
   ER_REDIS_URL: ['rediss://redis:6379/1', 'rediss://redis:6379/1'],
