@@ -24,7 +24,9 @@ interface SearchOptions {
 
 /** `er audit …`: reads the audit trail's files; nothing needs to run. */
 export function addAuditCommands(program: Command, context: CommandContext): void {
-  const audit = program.command('audit').description('the audit trail: search it, and check that it is whole');
+  const audit = program
+    .command('audit')
+    .description('the audit trail: search it, and check that it is whole');
   const print = (text: string): void => void context.output.write(`${text}\n`);
   const folder = async () => {
     const { root, environment, pm2 } = context;
@@ -56,7 +58,13 @@ export function addAuditCommands(program: Command, context: CommandContext): voi
         ...(status !== undefined && { status: wholeNumber(status) }),
       });
       if (json) for (const record of found) print(JSON.stringify(record));
-      else print(table(['time', 'key', 'address', 'route', 'status', 'inputs', 'tokens', 'ms', 'request'], found.map(row)));
+      else
+        print(
+          table(
+            ['time', 'key', 'address', 'route', 'status', 'inputs', 'tokens', 'ms', 'request'],
+            found.map(row),
+          ),
+        );
     });
   audit
     .command('verify')
@@ -64,7 +72,8 @@ export function addAuditCommands(program: Command, context: CommandContext): voi
     .action(async () => {
       const { files, lines, lost, problems } = await verifyAudit(await folder());
       for (const problem of problems) print(problem);
-      const told = lost > 0 ? ` ${lost} lines could not be written at the time (a full disk), as the trail says.` : '';
+      const told =
+        lost > 0 ? ` ${lost} lines could not be written at the time (a full disk), as the trail says.` : '';
       if (problems.length > 0)
         throw new CommandError(`${problems.length} problems in ${files} files, ${lines} lines.${told}`);
       print(`The audit trail is whole: ${files} files, ${lines} lines.${told}`);

@@ -51,7 +51,9 @@ export class AuditKeeper {
 
   start(): void {
     const look = () =>
-      this.tidy().catch(error => this.#options.logger.error('the audit trail could not be tidied', { error }));
+      this.tidy().catch(error =>
+        this.#options.logger.error('the audit trail could not be tidied', { error }),
+      );
     this.#timer = setInterval(look, lookEveryMs).unref();
     void look();
   }
@@ -119,7 +121,9 @@ export class AuditKeeper {
     }
     const time = new Date(this.#now()).toISOString();
     const { lost } = this.#writer;
-    this.#writer.append({ time, event: 'pruned', lane: file.lane, file: number, last, why } as { time: string });
+    this.#writer.append({ time, event: 'pruned', lane: file.lane, file: number, last, why } as {
+      time: string;
+    });
     if (this.#writer.lost > lost) return;
     // What comes next in a lane that nobody writes to goes on from here.
     if (file.number === null && number !== null)

@@ -260,7 +260,12 @@ function readEnd(file: OpenFile): FileEnd | 'foreign' | null {
     ftruncateSync(descriptor, file.bytes);
   }
   if (end === 0) return null;
-  const last = tail.subarray(0, end - 1).toString().split('\n').at(-1) ?? '';
+  const last =
+    tail
+      .subarray(0, end - 1)
+      .toString()
+      .split('\n')
+      .at(-1) ?? '';
   return { ...first, chain: checkLine(genesis, last)?.chain ?? genesis };
 }
 

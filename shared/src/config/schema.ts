@@ -168,7 +168,8 @@ export const configSchema = z.strictObject({
   audit: z
     .strictObject({
       max_file_bytes: z.int().min(4096).default(67108864).meta({
-        description: "A process's file of the audit trail is put away and compressed at this size, and each day.",
+        description:
+          "A process's file of the audit trail is put away and compressed at this size, and each day.",
       }),
       retention_days: z.int().min(1).nullable().default(90).meta({
         description: 'Files of the audit trail whose last line is older are deleted. Empty: none is.',

@@ -47,7 +47,15 @@ test('an answered request has one line with all that is known of it when its ans
   const body = await answer.text();
   const { time, ms, upstream, ...record } = await recordOf('whole-1');
   assert.ok(Math.abs(Date.now() - Date.parse(time)) < 5000);
-  assert.deepEqual(Object.keys(ms as object), ['auth', 'limit', 'parse', 'queue', 'upstream', 'write', 'total']);
+  assert.deepEqual(Object.keys(ms as object), [
+    'auth',
+    'limit',
+    'parse',
+    'queue',
+    'upstream',
+    'write',
+    'total',
+  ]);
   assert.deepEqual(upstream, [new URL(models[0]?.url ?? '').host]);
   const { usage } = JSON.parse(body) as { usage: { prompt_tokens: number } };
   assert.match(String(record.key_id), /^[0-9a-f]{16}$/);
@@ -86,7 +94,13 @@ test('requests that are refused, streamed, compressed, proxied or public have th
   const post = (body: unknown, headers = {}) => ({ method: 'POST', body: JSON.stringify(body), headers });
   const many = { input: Array.from({ length: 200 }, (_, index) => `text ${index}`) };
   const cases: [id: string, path: string, init: RequestInit, status: number, code: string | null][] = [
-    ['r-401', '/v1/embeddings', post({}, { authorization: 'Bearer er-nobody-knows-it' }), 401, 'invalid_api_key'],
+    [
+      'r-401',
+      '/v1/embeddings',
+      post({}, { authorization: 'Bearer er-nobody-knows-it' }),
+      401,
+      'invalid_api_key',
+    ],
     ['r-400', '/v1/embeddings', post({ input: '' }), 400, 'invalid_request'],
     ['r-404', '/nowhere', {}, 404, 'not_found'],
     ['r-405', '/v1/embeddings', {}, 405, 'method_not_allowed'],
@@ -142,7 +156,8 @@ test('a kill -9 under load loses no line of an answered request, and the trail i
 
 test('the trail holds no text, no vector and no key, and er audit verify finds a line that was added', async () => {
   const text = readFileSync(join(folder(), 'gateway-0.jsonl'), 'utf8');
-  for (const what of [secret, system.key, 'api_key=', '"embedding":[', 'nobody-knows']) assert.ok(!text.includes(what), what);
+  for (const what of [secret, system.key, 'api_key=', '"embedding":[', 'nobody-knows'])
+    assert.ok(!text.includes(what), what);
   appendFileSync(join(folder(), 'gateway-0.jsonl'), `${text.split('\n')[1]}\n`);
   assert.match((await verifyAudit(folder())).problems.join(), /is changed, or one before it is missing/);
 });

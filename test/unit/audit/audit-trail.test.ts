@@ -37,7 +37,11 @@ afterEach(() => rmSync(join(folder, '..'), { recursive: true, force: true }));
 const writerOf = (lane: string, maxFileBytes = 1_000_000) =>
   new AuditWriter({ folder, lane, maxFileBytes, logger });
 /** Lines of a lane, written by a process that ends in order. */
-function write(lane: string, count: number, { maxFileBytes = 1_000_000, time = day(1), from = 0 } = {}): void {
+function write(
+  lane: string,
+  count: number,
+  { maxFileBytes = 1_000_000, time = day(1), from = 0 } = {},
+): void {
   const writer = writerOf(lane, maxFileBytes);
   for (let number = from; number < from + count; number++) {
     const record = { time, request_id: `${lane}/${number}`, key_name: 'ünï "q"', status: 200 };
@@ -70,7 +74,11 @@ describe('the audit trail', () => {
 
   for (const [what, change, found] of [
     ['a changed line', lines => lines.with(3, lines[3]?.replace('200', '201') ?? ''), /line 4 is changed/],
-    ['a line that was taken out', lines => lines.toSpliced(3, 1), /line 4 is changed, or one before it is miss/],
+    [
+      'a line that was taken out',
+      lines => lines.toSpliced(3, 1),
+      /line 4 is changed, or one before it is miss/,
+    ],
     ['a line that was put in', lines => lines.toSpliced(3, 0, lines[2] ?? ''), /line 4 is changed/],
     ['two lines that changed places', lines => [...lines.slice(0, 2), ...lines.slice(2).reverse()], /line 3/],
     ['the last line gone', lines => lines.slice(0, -1), /lines are missing: it was written to byte \d+/],
@@ -231,14 +239,24 @@ describe('searchAudit', () => {
     ] as const) {
       const writer = writerOf(lane);
       for (let ago = 10; ago > 0; ago--) {
-        const record = { request_id: `${lane}-${ago}`, key_id: 'aa', key_name: lane, status: ago > 5 ? 200 : 429 };
+        const record = {
+          request_id: `${lane}-${ago}`,
+          key_id: 'aa',
+          key_name: lane,
+          status: ago > 5 ? 200 : 429,
+        };
         writer.append({ time: at(ago * 60_000 + offset), ...record });
       }
       writer.close();
     }
     const ids = async (query: object) =>
-      (await searchAudit(folder, { limit: 100, ...query })).map(({ request_id }) => request_id).filter(Boolean);
-    assert.deepEqual(await ids({ key: 'gateway-1', since: now - 2.5 * 60_000 }), ['gateway-1-2', 'gateway-1-1']);
+      (await searchAudit(folder, { limit: 100, ...query }))
+        .map(({ request_id }) => request_id)
+        .filter(Boolean);
+    assert.deepEqual(await ids({ key: 'gateway-1', since: now - 2.5 * 60_000 }), [
+      'gateway-1-2',
+      'gateway-1-1',
+    ]);
     assert.equal((await ids({ key: 'aa', status: 429 })).length, 10);
     assert.deepEqual(await ids({ request: 'gateway-0-7' }), ['gateway-0-7']);
     assert.deepEqual(await ids({ key: 'aa', limit: 3 }), ['gateway-0-2', 'gateway-1-1', 'gateway-0-1']);

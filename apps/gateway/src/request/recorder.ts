@@ -1,5 +1,5 @@
-import { errorCatalogue } from '@er-gateway/shared/errors/catalogue';
 import type { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
+import { errorCatalogue } from '@er-gateway/shared/errors/catalogue';
 import { toRouteLabel } from '@er-gateway/shared/metrics/definitions';
 import type { GatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
 import type { Exchange } from './exchange.ts';

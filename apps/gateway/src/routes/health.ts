@@ -18,7 +18,10 @@ export interface HealthSources {
  * Public routes. `/health`: can both models answer now? `/health/ready`: that, and is this worker staying?
  * `/health/live`: does this process turn?
  */
-export function addHealthRoutes(router: Router, { models, isDraining, audit, recorder }: HealthSources): void {
+export function addHealthRoutes(
+  router: Router,
+  { models, isDraining, audit, recorder }: HealthSources,
+): void {
   const on = (path: string, answer: (exchange: Exchange) => [status: number, body: unknown]) => {
     const route: Route = { name: path, access: 'public', isCharged: false, dialect: null };
     router.get(path, (req, res) => {
