@@ -163,20 +163,21 @@ export class AuditWriter {
         closeSync(descriptor);
         return this.#open(time);
       }
-      const next = end === null ? this.#afterLastFile() : end;
+      const next = end ?? this.#afterLastFile();
       file.number = next.number;
-      if (end) file.day = end.day;
       this.#chain = next.chain;
+      if (end) file.day = end.day;
+      if (this.#isOver(file, day)) {
+        this.#file = file;
+        this.#rotate();
+        return this.#open(time);
+      }
       this.#write(file, { time, event: 'open', lane, file: file.number, pid: process.pid });
     } catch (error) {
       closeSync(descriptor);
       throw error;
     }
     this.#file = file;
-    if (this.#isOver(file, day)) {
-      this.#rotate();
-      return this.#file ?? this.#open(time);
-    }
     return file;
   }
 

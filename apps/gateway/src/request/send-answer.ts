@@ -68,9 +68,9 @@ export function sendWhole(
   setCommonHeaders(exchange);
   const bytes = Buffer.byteLength(body);
   res.writeHead(status, { 'content-type': contentType, 'content-length': bytes });
-  if (req.method === 'HEAD') return endAnswer(exchange);
-  exchange.bytesOut = bytes;
-  endAnswer(exchange, body);
+  const sent = req.method === 'HEAD' ? undefined : body;
+  exchange.bytesOut = sent === undefined ? 0 : bytes;
+  endAnswer(exchange, sent);
 }
 
 /** Headers of every answer to a key, however it ends. */
