@@ -11,6 +11,10 @@ export interface RunParams<AnyJob extends Job = Job> {
   /** Whose turn it is: fairness is between keys. */
   keyId: string;
   priority: 'interactive' | 'bulk';
+  /** The key's part of a busy model, against the 1 of others. */
+  weight?: number;
+  /** Part of the cap on requests in flight that the key may take up. */
+  concurrencyShare?: number;
   /** Neither look into the cache nor fill it (`Cache-Control: no-store`). */
   noStore: boolean;
   /** When the caller stops waiting, Unix time in milliseconds. */

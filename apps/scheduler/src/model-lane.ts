@@ -88,6 +88,7 @@ export class ModelLane {
             tokens,
             keyId: context.keyId,
             priority: context.priority,
+            weight: context.weight ?? 1,
             job,
             ...(key !== null && { onSettled: () => this.#underWay.delete(key) }),
           });

@@ -79,7 +79,7 @@ export class Scheduler {
   async run<AnyJob extends Job>(params: RunParams<AnyJob>, signal: AbortSignal): Promise<ResultOf<AnyJob>> {
     this.#metrics.inFlight.set(this.#admission.inFlight + 1);
     try {
-      return await this.#admission.run(() => this.#runWithDeadline(params, signal));
+      return await this.#admission.run(params, () => this.#runWithDeadline(params, signal));
     } catch (error) {
       const reason = signal.aborted ? 'cancelled' : rejectionReason(error);
       if (reason) this.#metrics.rejected.inc({ reason });
@@ -101,12 +101,13 @@ export class Scheduler {
     const leave = () => deadline.abort(signal.reason);
     signal.addEventListener('abort', leave, { once: true });
     try {
-      const { requestId, keyId, priority, noStore, deadlineAt } = params;
+      const { requestId, keyId, priority, weight = 1, noStore, deadlineAt } = params;
       const arrivedAt = performance.now();
       const context = {
         requestId,
         keyId,
         priority,
+        weight,
         noStore,
         deadlineAt,
         arrivedAt,

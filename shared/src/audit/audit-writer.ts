@@ -117,7 +117,7 @@ export class AuditWriter {
     this.#close();
   }
 
-  #isOver(file: OpenFile, today: string): boolean {
+  #isOver(file: { day: string }, today: string): boolean {
     return this.#options.mayRotateDaily !== false && file.day !== today;
   }
 
@@ -152,31 +152,32 @@ export class AuditWriter {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, liveFileName(lane));
     const descriptor = openSync(path, 'a+', 0o600);
-    const day = time.slice(0, 10);
-    const file: OpenFile = { descriptor, number: 0, bytes: fstatSync(descriptor).size, day };
-    try {
-      const end = readEnd(file);
-      if (end === 'foreign') {
-        const aside = `${path}.foreign-${Date.now()}`;
-        renameSync(path, aside);
-        logger.error('a file of the audit trail is not as we write it; it was put aside', { file: aside });
-        closeSync(descriptor);
-        return this.#open(time);
-      }
-      const next = end ?? this.#afterLastFile();
-      file.number = next.number;
-      this.#chain = next.chain;
-      if (end) file.day = end.day;
-      if (this.#isOver(file, day)) {
-        this.#file = file;
-        this.#rotate();
-        return this.#open(time);
-      }
-      this.#write(file, { time, event: 'open', lane, file: file.number, pid: process.pid });
-    } catch (error) {
+    const file: OpenFile = {
+      descriptor,
+      number: 0,
+      bytes: fstatSync(descriptor).size,
+      day: time.slice(0, 10),
+    };
+    const end = orClose(descriptor, () => readEnd(file));
+    if (end === 'foreign') {
       closeSync(descriptor);
-      throw error;
+      const aside = `${path}.foreign-${Date.now()}`;
+      renameSync(path, aside);
+      logger.error('a file of the audit trail is not as we write it; it was put aside', { file: aside });
+      return this.#open(time);
     }
+    const next = end ?? orClose(descriptor, () => this.#afterLastFile());
+    file.number = next.number;
+    this.#chain = next.chain;
+    if (end && this.#isOver(end, file.day)) {
+      this.#file = file;
+      this.#rotate();
+      return this.#open(time);
+    }
+    if (end) file.day = end.day;
+    orClose(descriptor, () =>
+      this.#write(file, { time, event: 'open', lane, file: file.number, pid: process.pid }),
+    );
     this.#file = file;
     return file;
   }
@@ -223,6 +224,16 @@ export class AuditWriter {
   #close(): void {
     if (this.#file) closeSync(this.#file.descriptor);
     this.#file = null;
+  }
+}
+
+/** Runs `work`; when it fails the file is closed. */
+function orClose<Result>(descriptor: number, work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
   }
 }
 

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Role } from '@er-gateway/shared/config/schema';
-import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
+import type { KeyRecord, WorkCost, WorkLimits } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
 import { callerAddress } from './caller-address.ts';
+import type { Charge } from './charge-rate-limit.ts';
 import type { RequestWishes } from './read-wishes.ts';
 import { RequestTimings } from './timings.ts';
 
@@ -44,7 +45,11 @@ export class Exchange {
   readonly signal: AbortSignal;
   wishes: RequestWishes = { priority: 'interactive', timeoutMs: null, noStore: false };
   key: KeyRecord | null = null;
-  limit: RateLimitOutcome | null = null;
+  /** What the key has used up of its limits; null before it was charged. */
+  usage: { limits: WorkLimits; used: WorkCost; resetMs: number } | null = null;
+  /** What the request was charged that could be put right, and what it is still to be charged. */
+  charge: Charge | null = null;
+  uncharged: Charge | null = null;
   /** Language of its answers and errors; null is OpenAI's. */
   dialect: Dialect | null;
   /** For the record. */

@@ -1,7 +1,7 @@
 import type { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import type { Role } from '@er-gateway/shared/config/schema';
-import { RequestError } from '@er-gateway/shared/errors/request-error';
+import { RequestError, toRequestError } from '@er-gateway/shared/errors/request-error';
 import type { KeyDirectory } from '@er-gateway/shared/keys/key-directory';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { StateStore } from '@er-gateway/shared/state/store';
@@ -11,7 +11,7 @@ import { refuseUnknownNumberFields } from '../dialects/number-fields.ts';
 import { type DialectRoute, dialectOf } from '../dialects/table.ts';
 import type { SchedulerClient } from '../scheduler-client.ts';
 import { authenticate } from './authenticate.ts';
-import { chargeRateLimit } from './charge-rate-limit.ts';
+import type { RateGate } from './charge-rate-limit.ts';
 import { Exchange, type Route } from './exchange.ts';
 import { checkModelAllowed } from './key-grants.ts';
 import { asObject, parseBody } from './parse-body.ts';
@@ -26,6 +26,7 @@ export interface RequestDependencies {
   config: EffectiveConfig;
   keys: KeyDirectory;
   store: StateStore;
+  rateGate: RateGate;
   scheduler: SchedulerClient;
   recorder: Recorder;
   /** For its state; the recorder writes to it. */
@@ -39,8 +40,9 @@ export interface RequestDependencies {
  */
 export function handleRequest(
   route: Route,
-  { config, keys, store, recorder, logger }: RequestDependencies,
+  { keys, rateGate, recorder, logger }: RequestDependencies,
   work: (exchange: Exchange) => Promise<void> | void,
+  isWork = false,
 ): RequestHandler {
   return async (req, res) => {
     const exchange = new Exchange(req, res, route);
@@ -48,11 +50,11 @@ export function handleRequest(
     try {
       await authenticate(exchange, keys);
       exchange.timings.end('auth');
-      const { requests_per_minute: usual } = config.limits;
-      await chargeRateLimit(exchange, store, exchange.key?.requests_per_minute ?? usual);
+      await rateGate.admit(exchange, isWork);
       exchange.timings.end('limit');
       await work(exchange);
     } catch (error) {
+      rateGate.afterFailure(exchange, toRequestError(error));
       sendError(exchange, error, logger);
     }
   };
@@ -63,12 +65,13 @@ export function handleModelRequest(
   dialectRoute: DialectRoute,
   dependencies: RequestDependencies,
 ): RequestHandler {
-  const { config, scheduler } = dependencies;
+  const { config, scheduler, rateGate } = dependencies;
   const { path, dialect: usual } = dialectRoute;
   const route: Route = { name: path, access: 'key', isCharged: true, dialect: usual };
   return handleRequest(route, dependencies, async exchange => {
     const { headers } = exchange.req;
     exchange.wishes = readWishes(headers);
+    if (exchange.key?.priority === 'bulk') exchange.wishes.priority = 'bulk';
     const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
     const dialect = dialectOf(dialectRoute, body, headers);
     exchange.dialect = dialect;
@@ -82,10 +85,15 @@ export function handleModelRequest(
     exchange.model = config.models[role].served_name;
     exchange.inputs = dialect.countInputs(job);
     exchange.timings.end('parse');
+    if (exchange.uncharged !== null) {
+      await rateGate.chargeWork(exchange, job);
+      exchange.timings.end('limit');
+    }
 
     const result = await scheduler.run(job, exchange);
     exchange.timings.endUpstream(result.upstreamMs);
     exchange.promptTokens = result.promptTokens;
+    rateGate.settle(exchange, result.promptTokens);
     exchange.cacheHits = result.cacheHits;
     exchange.upstreams = result.upstreams;
 
@@ -94,7 +102,7 @@ export function handleModelRequest(
     if (result.truncated.length > 0) exchange.res.setHeader('x-er-truncated', toRanges(result.truncated));
     const form = dialect.formOf?.(result, request, context);
     await sendAnswer(exchange, dialect.toAnswer(result, request, context), form);
-  });
+  }, true);
 }
 
 function parseRequest(dialect: Dialect, body: Record<string, unknown>): unknown {

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { workUnits } from '@er-gateway/shared/state/store';
 import type { AnswerBody, AnswerForm } from '../dialects/dialect.ts';
 import { chooseCoding } from '../wire/content-coding.ts';
 import { ClientGone, type Exchange, endAnswer } from './exchange.ts';
@@ -74,13 +75,17 @@ export function sendWhole(
 }
 
 /** Headers of every answer to a key, however it ends. */
-export function setCommonHeaders({ res, id, limit, timings }: Exchange): void {
+export function setCommonHeaders({ res, id, usage, timings }: Exchange): void {
   res.setHeader('x-request-id', id);
   res.setHeader('server-timing', timings.toHeader());
-  if (limit) {
-    res.setHeader('x-ratelimit-limit-requests', limit.limit);
-    res.setHeader('x-ratelimit-remaining-requests', limit.remaining);
-    res.setHeader('x-ratelimit-reset-requests', toDuration(limit.resetMs));
+  if (!usage) return;
+  const reset = toDuration(usage.resetMs);
+  for (const unit of workUnits) {
+    const limit = usage.limits[unit];
+    if (limit === null) continue;
+    res.setHeader(`x-ratelimit-limit-${unit}`, limit);
+    res.setHeader(`x-ratelimit-remaining-${unit}`, Math.max(0, limit - usage.used[unit]));
+    res.setHeader(`x-ratelimit-reset-${unit}`, reset);
   }
 }
 

@@ -34,6 +34,8 @@ export class Item {
   /** Whose turn it uses up. */
   readonly keyId: string;
   readonly priority: PriorityClass;
+  /** Its key's part of a busy model, against the 1 of others. */
+  readonly weight: number;
   /** Items of one job share it; servers that only tell a call's sum of tokens get items of one job at a time. */
   readonly job: object;
   /** Calls that this item was in and that failed. */
@@ -55,6 +57,7 @@ export class Item {
     tokens: number;
     keyId: string;
     priority: PriorityClass;
+    weight?: number;
     job: object;
     onSettled?: () => void;
   }) {
@@ -62,6 +65,7 @@ export class Item {
     this.tokens = options.tokens;
     this.keyId = options.keyId;
     this.priority = options.priority;
+    this.weight = options.weight ?? 1;
     this.job = options.job;
     this.#onSettled = options.onSettled;
   }
