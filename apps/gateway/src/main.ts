@@ -15,6 +15,7 @@ import { register } from 'prom-client';
 import { createApp } from './app.ts';
 import { Listener } from './listener.ts';
 import { RateGate } from './request/charge-rate-limit.ts';
+import { FailureGuard } from './request/failure-guard.ts';
 import { Recorder } from './request/recorder.ts';
 import { SchedulerClient } from './scheduler-client.ts';
 
@@ -56,7 +57,8 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const recorder = new Recorder(metrics, audit);
   createProcessMetrics(register, 'gateway');
   const rateGate = new RateGate(store, config.limits);
-  const dependencies = { config, keys, store, rateGate, scheduler, recorder, audit, logger };
+  const guard = new FailureGuard(store);
+  const dependencies = { config, keys, store, rateGate, guard, scheduler, recorder, audit, logger };
   const app = createApp(dependencies, () => listener.isDraining);
   const listener = new Listener(app, config.gateway);
   // Before the listener, so that it ends after it: what is counted while draining is seen.

@@ -113,6 +113,14 @@ export const metricDefinitions = {
     labels: {},
     aggregator: 'sum',
   },
+  er_unknown_keys_total: {
+    type: 'counter',
+    owner: 'gateway',
+    help: 'Requests refused because their API key is not known, those refused unseen after too many included.',
+    unit: 'requests',
+    labels: {},
+    aggregator: 'sum',
+  },
   er_audit_lost_total: {
     type: 'counter',
     owner: 'gateway',

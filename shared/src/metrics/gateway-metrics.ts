@@ -12,6 +12,7 @@ export function createGatewayMetrics(registry: Registry) {
     stageDuration: createHistogram(registry, 'er_request_stage_seconds'),
     requestsInFlight: createGauge(registry, 'er_requests_in_flight'),
     rateLimited: createCounter(registry, 'er_rate_limited_total'),
+    unknownKeys: createCounter(registry, 'er_unknown_keys_total'),
     auditLost: createCounter(registry, 'er_audit_lost_total'),
     auditFailing: createGauge(registry, 'er_audit_failing'),
     inputs: createCounter(registry, 'er_inputs_total'),

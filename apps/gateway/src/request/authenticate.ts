@@ -1,10 +1,12 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
+import { hashKey } from '@er-gateway/shared/keys/hash-key';
 import type { KeyDirectory } from '@er-gateway/shared/keys/key-directory';
 import type { Exchange } from './exchange.ts';
+import type { FailureGuard } from './failure-guard.ts';
 import { checkKeyInForce } from './key-grants.ts';
 
 /** Finds out who asks, by `Authorization: Bearer KEY` or `?api_key=KEY`, before a byte of the body is read. */
-export async function authenticate(exchange: Exchange, keys: KeyDirectory): Promise<void> {
+export async function authenticate(exchange: Exchange, keys: KeyDirectory, guard: FailureGuard): Promise<void> {
   const presented = presentedKey(exchange);
   if (presented === null) {
     throw new RequestError(
@@ -15,8 +17,13 @@ export async function authenticate(exchange: Exchange, keys: KeyDirectory): Prom
       },
     );
   }
-  const key = await keys.find(presented);
+  const hash = hashKey(presented);
+  const { address } = exchange;
+  const isOfFile = keys.isInFile(hash);
+  if (!isOfFile) guard.check(address, hash);
+  const key = await keys.find(presented, hash);
   if (key === null) {
+    await guard.failed(address);
     throw new RequestError(
       'invalid_api_key',
       'The API key is not known here. Check it for typing errors; it may have been removed.',
@@ -25,6 +32,7 @@ export async function authenticate(exchange: Exchange, keys: KeyDirectory): Prom
       },
     );
   }
+  if (!isOfFile) guard.passed(hash);
   exchange.key = key;
   checkKeyInForce(key, exchange.address);
   if (exchange.route.access === 'admin' && key.role !== 'admin') {

@@ -13,6 +13,7 @@ import type { SchedulerClient } from '../scheduler-client.ts';
 import { authenticate } from './authenticate.ts';
 import type { RateGate } from './charge-rate-limit.ts';
 import { Exchange, type Route } from './exchange.ts';
+import type { FailureGuard } from './failure-guard.ts';
 import { checkModelAllowed } from './key-grants.ts';
 import { asObject, parseBody } from './parse-body.ts';
 import { readJsonBody } from './read-body.ts';
@@ -27,6 +28,7 @@ export interface RequestDependencies {
   keys: KeyDirectory;
   store: StateStore;
   rateGate: RateGate;
+  guard: FailureGuard;
   scheduler: SchedulerClient;
   recorder: Recorder;
   /** For its state; the recorder writes to it. */
@@ -40,7 +42,7 @@ export interface RequestDependencies {
  */
 export function handleRequest(
   route: Route,
-  { keys, rateGate, recorder, logger }: RequestDependencies,
+  { keys, guard, rateGate, recorder, logger }: RequestDependencies,
   work: (exchange: Exchange) => Promise<void> | void,
   isWork = false,
 ): RequestHandler {
@@ -48,7 +50,7 @@ export function handleRequest(
     const exchange = new Exchange(req, res, route);
     recorder.begin(exchange);
     try {
-      await authenticate(exchange, keys);
+      await authenticate(exchange, keys, guard);
       exchange.timings.end('auth');
       await rateGate.admit(exchange, isWork);
       exchange.timings.end('limit');

@@ -41,6 +41,8 @@ export class Recorder {
     this.#metrics.requests.inc({ route: label, status: String(status) });
     this.#metrics.requestDuration.observe({ route: label }, totalMs / 1000);
     for (const [stage, ms] of timings.byStage) this.#metrics.stageDuration.observe({ stage }, ms / 1000);
+    if (exchange.errorCode === 'invalid_api_key' || exchange.errorCode === 'too_many_failures')
+      this.#metrics.unknownKeys.inc();
     if (exchange.errorCode === 'rate_limit_exceeded') this.#metrics.rateLimited.inc();
     if (exchange.role !== null && status === 200) {
       this.#metrics.inputs.inc({ model: exchange.role }, exchange.inputs);
