@@ -116,7 +116,7 @@ export const metricDefinitions = {
   er_unknown_keys_total: {
     type: 'counter',
     owner: 'gateway',
-    help: 'Requests refused because their API key is not known, those refused unseen after too many included.',
+    help: 'Requests refused for want of a good API key, those refused unseen after too many failures included.',
     unit: 'requests',
     labels: {},
     aggregator: 'sum',
