@@ -29,6 +29,36 @@ export interface DrainParams {
   url: string;
 }
 
+/**
+ * Method `feedback`: what a caller thinks of an answer to its key. Answered with a FeedbackResult; RequestError
+ * `not_found` when the request is not remembered and no ranking is sent. Safe to repeat: each request counts once.
+ */
+export interface FeedbackParams {
+  keyId: string;
+  requestId: string;
+  /** Indexes of the documents that were relevant; null when nothing is said of them. */
+  relevant: number[] | null;
+  /** 1 (bad) to 5 (good); null when it is not rated. */
+  rating: number | null;
+  /** Indexes of all documents as they were answered, the best first; only used when the request is not remembered. */
+  ranking: number[] | null;
+}
+
+export interface FeedbackResult {
+  model: Role;
+  /** null when no relevant documents were told. */
+  quality: RankingQuality | null;
+  /** Whether anything of it was new. */
+  isCounted: boolean;
+}
+
+/** How good one ranking was, each 0 to 1. */
+export interface RankingQuality {
+  reciprocalRank: number;
+  ndcgAt10: number;
+  precisionAt1: number;
+}
+
 /** Work for one model, in no client's dialect. Inputs are texts, or token ids as the caller gave them. */
 export type Job = EmbedJob | ScoreJob | TokenizeJob | DetokenizeJob;
 

@@ -3,6 +3,9 @@ import { roles } from '@er-gateway/shared/config/schema';
 import { serveControl } from '@er-gateway/shared/control-server';
 import { ConfigError, configExitCode } from '@er-gateway/shared/errors/config-error';
 import { runProcess } from '@er-gateway/shared/lifecycle';
+import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
+import { createSupervisorMetrics } from '@er-gateway/shared/metrics/supervisor-metrics';
+import { register } from 'prom-client';
 import { checkCommand } from './check-command.ts';
 import { ModelProcess } from './model-process.ts';
 
@@ -29,6 +32,8 @@ void runProcess(role ?? 'supervisor', async ({ config, logger, onStop, stop }) =
     return stop('checked', 0);
   }
   const modelProcess = new ModelProcess({ ...options, logger });
+  createProcessMetrics(register, role);
+  createSupervisorMetrics(register, role, () => modelProcess.facts);
   onStop(await serveControl({ runDir: config.run_dir, app: role, status: () => modelProcess.status }));
   onStop(() => modelProcess.stop());
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@er-gateway/shared/logger';
+import type { ModelServerFacts } from '@er-gateway/shared/metrics/supervisor-metrics';
 import type { ModelProcessStatus } from '@er-gateway/shared/model-process-status';
 import { attempt } from './attempt.ts';
 import { awaitEarlierReplica } from './await-earlier-replica.ts';
@@ -25,6 +26,7 @@ import { ModelLog } from './model-log.ts';
 import { ensurePortIsFree } from './port-check.ts';
 import { type PreparedCommand, type PrepareOptions, prepareCommand } from './prepare-command.ts';
 import { type ProcessFiles, processFiles } from './process-files.ts';
+import { groupMembers } from './process-table.ts';
 import { canaryProblem, type ModelServer } from './readiness.ts';
 import { RunningServer, removeGroupFiles } from './running-server.ts';
 import { StatusBoard } from './status-board.ts';
@@ -100,6 +102,12 @@ export class ModelProcess {
 
   get status(): Readonly<ModelProcessStatus> {
     return this.#board.status;
+  }
+
+  /** What its metrics are made of. */
+  get facts(): ModelServerFacts {
+    const { pid, startedAt, failedStarts } = this.status;
+    return { isStarted: startedAt !== null, failedStarts, processes: pid === null ? [] : groupMembers(pid) };
   }
 
   /** Lives once. Throws ConfigError when no start can succeed before somebody changes something. */

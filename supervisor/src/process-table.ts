@@ -1,5 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
+/** Linux counts in hundredths of a second for programs, whatever the kernel's own clock (USER_HZ). */
+const ticksPerSecond = 100;
+const pageBytes = 4096;
+
 /** One process as the kernel shows it in /proc/<pid>/stat (proc(5)). */
 export interface ProcessEntry {
   pid: number;
@@ -9,6 +13,10 @@ export interface ProcessEntry {
   session: number;
   /** Clock ticks since boot; with the pid it names a process once and for all. */
   startTicks: number;
+  /** CPU time used so far, user and system. */
+  cpuSeconds: number;
+  /** Memory in RAM, shared pages included. */
+  residentBytes: number;
 }
 
 /** The process with this id; null when there is none (or no /proc). */
@@ -30,6 +38,8 @@ export function parseStat(text: string): ProcessEntry {
     group: number(2),
     session: number(3),
     startTicks: number(19),
+    cpuSeconds: (number(11) + number(12)) / ticksPerSecond,
+    residentBytes: number(21) * pageBytes,
   };
 }
 

@@ -20,6 +20,11 @@ const settings = `
 [[operations]]
 include-path-regex = "^/(v1/)?(embeddings|embed|rerank|score)$|^/v2/(embed|rerank)$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400"]
+
+# Nobody knows the request ids that it makes up.
+[[operations]]
+include-path = "/v1/feedback"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
 `;
 const tokenizer = makeTokenizerFolder();
 let models: FakeModel[] = [];

@@ -186,6 +186,15 @@ test('/admin/status shows apps, models, GPUs and the host', async () => {
   assert.equal(shown.gpus[0].utilization, 0.35);
   assert.ok(shown.system.memory.totalBytes > shown.system.memory.availableBytes);
 
+  const hostSeries = await untilSeries({ 'er_gpu_utilization{gpu="0"}': 0.35 });
+  const hostMetric = (name: string) => hostSeries.get(`er_host_${name}`) ?? Number.NaN;
+  assert.equal(hostMetric('memory_total_bytes'), shown.system.memory.totalBytes);
+  assert.equal(hostMetric('cpus'), shown.system.cpu.cores);
+  assert.ok(hostMetric('cpu_utilization') >= 0 && hostMetric('cpu_utilization') <= 1);
+  assert.ok(hostMetric('network_received_bytes_total') >= 0 && hostMetric('network_sent_bytes_total') >= 0);
+  assert.equal(hostSeries.get('er_gpu_memory_used_bytes{gpu="0"}'), 1024 * 1024 ** 2);
+  assert.equal(hostSeries.get('er_gpu_power_watts{gpu="0"}'), 120.5);
+
   await gateway.end('SIGKILL');
   await waitFor('the supervisor to be seen gone', async () => {
     const later = JSON.parse((await ask(socket, '/admin/status')).body);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { seriesOf } from '../kit/process-status.ts';
 import { waitFor } from '../kit/wait-for.ts';
 import { membersOf, Supervised } from './fixtures/supervised.ts';
 
@@ -43,6 +44,14 @@ describe('a supervisor with a model server that works', () => {
         gpu: null,
       };
       assert.deepEqual({ ...status, ...expected }, status);
+
+      const series = await seriesOf(place.runDir, role);
+      const metric = (name: string) => series.get(`er_model_server_${name}{app=${role}}`) ?? Number.NaN;
+      assert.equal(metric('starts_total'), 1);
+      assert.equal(metric('processes'), 2);
+      assert.equal(metric('failed_starts'), 0);
+      assert.ok(metric('cpu_seconds_total') > 0, 'node needs more than 10 ms to start');
+      assert.ok(metric('resident_memory_bytes') > 2 * 10 ** 7);
 
       assert.equal(await supervisor.stop(), 0);
       assert.deepEqual(membersOf(pgid), []);

@@ -10,7 +10,29 @@ export interface ProcessStatus<Status> {
 /** `GET /status` of every living process of `app`, asked on its control socket. */
 export function processStatuses<Status>(runDir: string, app: string): Promise<ProcessStatus<Status>[]> {
   const sockets = controlSockets(runDir).filter(socket => socket.app === app);
-  return Promise.all(sockets.map(async ({ pid, path }) => ({ pid, status: (await ask(path)) as Status })));
+  return Promise.all(
+    sockets.map(async ({ pid, path }) => ({ pid, status: (await ask(path, '/status')) as Status })),
+  );
+}
+
+/** Every series of every living process of `app`, as in the text format: `er_queue_items{model=embedding}`; several processes are summed. */
+export async function seriesOf(runDir: string, app: string): Promise<Map<string, number>> {
+  const series = new Map<string, number>();
+  for (const socket of controlSockets(runDir).filter(known => known.app === app)) {
+    for (const { name, values } of (await ask(socket.path, '/metrics')) as MetricAnswer[]) {
+      for (const { value, labels, metricName = name } of values) {
+        const parts = Object.entries(labels).map(([label, text]) => `${label}=${text}`);
+        const key = `${metricName}${parts.length > 0 ? `{${parts.join(',')}}` : ''}`;
+        series.set(key, (series.get(key) ?? 0) + value);
+      }
+    }
+  }
+  return series;
+}
+
+interface MetricAnswer {
+  name: string;
+  values: { value: number; labels: Record<string, string | number>; metricName?: string }[];
 }
 
 /** Process ids of the living processes of `app`. */
@@ -27,9 +49,9 @@ export function pidOf(runDir: string, app: string): number {
   return pids[0];
 }
 
-function ask(socketPath: string): Promise<unknown> {
+function ask(socketPath: string, path: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path: '/status' }, response => {
+    const asked = request({ socketPath, path }, response => {
       let text = '';
       response.setEncoding('utf8').on('data', chunk => {
         text += chunk;

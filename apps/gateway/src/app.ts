@@ -7,6 +7,7 @@ import { teiEmbed } from './dialects/tei.ts';
 import type { Route } from './request/exchange.ts';
 import { handleModelRequest, handleRequest, type RequestDependencies } from './request/handle-request.ts';
 import { addKeyRoutes } from './routes/admin-keys.ts';
+import { takeFeedback } from './routes/feedback.ts';
 import { addHealthRoutes } from './routes/health.ts';
 import { sendModels } from './routes/models.ts';
 import { sendOpenapi } from './routes/openapi.ts';
@@ -25,6 +26,12 @@ export function createApp(dependencies: RequestDependencies, isDraining: () => b
   addHealthRoutes(app, { models: () => scheduler.models, isDraining, audit, recorder });
 
   for (const route of dialectRoutes) app.post(route.path, handleModelRequest(route, dependencies));
+
+  const feedbackRoute: Route = { name: '/v1/feedback', access: 'key', isCharged: true, dialect: null };
+  app.post(
+    '/v1/feedback',
+    handleRequest(feedbackRoute, dependencies, exchange => takeFeedback(exchange, { config, scheduler })),
+  );
 
   const modelsRoute: Route = { name: '/v1/models', access: 'key', isCharged: true, dialect: null };
   app.get(
@@ -64,6 +71,7 @@ export function createApp(dependencies: RequestDependencies, isDraining: () => b
 
   const allowed = new Map<string, string>([
     ...dialectRoutes.map(({ path }) => [path, 'POST'] as const),
+    ['/v1/feedback', 'POST'],
     ['/v1/models', 'GET'],
     ['/info', 'GET'],
     ['/openapi.json', 'GET'],

@@ -21,6 +21,8 @@ export class Listener {
   readonly #server: Server;
   readonly #config: EffectiveConfig['gateway'];
   isDraining = false;
+  /** Open connections of clients. */
+  connections = 0;
 
   constructor(app: RequestListener, config: EffectiveConfig['gateway']) {
     this.#config = config;
@@ -35,6 +37,10 @@ export class Listener {
       app(req, res);
     };
     this.#server.on('request', serve);
+    this.#server.on('connection', socket => {
+      this.connections++;
+      socket.once('close', () => this.connections--);
+    });
     // Node would say "continue" by itself; the body must wait until the key is known.
     this.#server.on('checkContinue', serve);
   }

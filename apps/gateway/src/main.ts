@@ -43,7 +43,7 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const folder = auditFolder(config.logs.dir);
   const { lane, release } = await claimWorkerLane(folder, instance);
   onStop(release);
-  const metrics = createGatewayMetrics(register);
+  const metrics = createGatewayMetrics(register, () => listener.connections);
   const audit = new AuditWriter({
     folder,
     lane,

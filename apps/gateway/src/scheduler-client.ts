@@ -1,6 +1,13 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import { FrameClient } from '@er-gateway/shared/frames/frame-client';
-import type { Job, ModelsStatus, ResultOf, RunParams } from '@er-gateway/shared/scheduler-protocol';
+import type {
+  FeedbackParams,
+  FeedbackResult,
+  Job,
+  ModelsStatus,
+  ResultOf,
+  RunParams,
+} from '@er-gateway/shared/scheduler-protocol';
 import type { Exchange } from './request/exchange.ts';
 
 /** How long jobs wait for a scheduler that is away before they are refused, in milliseconds. It restarts in less. */
@@ -54,6 +61,12 @@ export class SchedulerClient {
         ),
       signal: exchange.signal,
     });
+  }
+
+  /** Hands on what a caller thinks of an answer. Throws RequestError or ClientGone. */
+  takeFeedback(feedback: Omit<FeedbackParams, 'keyId'>, exchange: Exchange): Promise<FeedbackResult> {
+    const params: FeedbackParams = { ...feedback, keyId: exchange.key?.id ?? '' };
+    return this.#frames.call('feedback', params, { timeoutMs: this.#timeoutMs, signal: exchange.signal });
   }
 
   close(): void {

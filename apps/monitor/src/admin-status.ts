@@ -4,6 +4,7 @@ import { type Role, roles } from '@er-gateway/shared/config/schema';
 import { type ModelProcessStatus, readModelProcess } from '@er-gateway/shared/model-process-status';
 import type { ModelStatus, ModelsStatus } from '@er-gateway/shared/scheduler-protocol';
 import { isAlive } from './control-sockets.ts';
+import type { FeedbackReport } from './feedback-quality.ts';
 import type { GpuSample } from './gpu-sample.ts';
 import type { Observation, ObservedProcess } from './observer.ts';
 import type { SystemSample } from './system-sample.ts';
@@ -47,6 +48,7 @@ export interface AdminStatus {
   models: AdminModelStatus[];
   concurrency: { inFlight: number | null; limit: number };
   traffic: Traffic;
+  feedback: FeedbackReport;
   system: SystemSample | null;
   gpus: GpuSample[];
 }
@@ -56,13 +58,14 @@ export interface StatusParts {
   config: EffectiveConfig;
   observation: Observation;
   traffic: TrafficWindow;
+  feedback: FeedbackReport;
   system: SystemSample | null;
   gpus: GpuSample[];
 }
 
 /** Everything that an operator asks first, in one value. */
 export function toAdminStatus(parts: StatusParts): AdminStatus {
-  const { config, observation, traffic, system, gpus } = parts;
+  const { config, observation, traffic, feedback, system, gpus } = parts;
   const scheduler = schedulerStatusOf(observation);
   const models = roles.map(role => modelStatus(config, role, scheduler));
   return {
@@ -72,6 +75,7 @@ export function toAdminStatus(parts: StatusParts): AdminStatus {
     models,
     concurrency: { inFlight: scheduler?.inFlight ?? null, limit: config.limits.concurrency },
     traffic: traffic.summary(),
+    feedback,
     system,
     gpus,
   };

@@ -7,11 +7,16 @@ import { runProcess } from '@er-gateway/shared/lifecycle';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
 import { Registry } from 'prom-client';
 import { loadDashboardPage } from './dashboard-page.ts';
+import { createFeedbackHistory } from './feedback-quality.ts';
+import { readGpus } from './gpu-sample.ts';
+import { createHostMetrics } from './host-metrics.ts';
 import { listenOnLoopback, listenOnSocket } from './listen.ts';
 import { refuseForeignPages } from './loopback-guard.ts';
 import { createObserver } from './observer.ts';
 import { createPages } from './pages.ts';
 import { createRoutes } from './routes.ts';
+import { createSampler } from './sampler.ts';
+import { readSystem } from './system-sample.ts';
 import { createTrafficWindow } from './traffic.ts';
 
 /**
@@ -20,17 +25,37 @@ import { createTrafficWindow } from './traffic.ts';
  */
 const observeEveryMs = 30_000;
 
+/** Age up to which a sample of the host serves, in milliseconds. */
+const sampleMaxAgeMs = 1500;
+/** The monitor scrapes itself like the others, and must have answered before it gives itself up. */
+const metricsWaitMs = 500;
+
 void runProcess('monitor', async ({ config, logger, onStop }) => {
   const registry = new Registry();
   createProcessMetrics(registry, 'monitor');
+  const sampleSystem = createSampler(readSystem, sampleMaxAgeMs);
+  const sampleGpus = createSampler(() => readGpus(), sampleMaxAgeMs);
+  createHostMetrics(registry, {
+    system: () => sampleSystem(metricsWaitMs),
+    gpus: () => sampleGpus(metricsWaitMs),
+  });
   const startedAt = Date.now();
   onStop(
     await serveControl({ runDir: config.run_dir, app: 'monitor', status: () => ({ startedAt }), registry }),
   );
 
   const traffic = createTrafficWindow();
-  const observe = createObserver({ runDir: config.run_dir, logger, onObservation: traffic.add });
-  const pages = createPages({ config, observe, traffic, dashboard: loadDashboardPage(config.root) });
+  const feedback = createFeedbackHistory();
+  const observe = createObserver({
+    runDir: config.run_dir,
+    logger,
+    onObservation: observation => {
+      traffic.add(observation);
+      feedback.add(observation);
+    },
+  });
+  const dashboard = loadDashboardPage(config.root);
+  const pages = createPages({ config, observe, traffic, feedback, dashboard, sampleSystem, sampleGpus });
   const look = () =>
     observe().catch(error => logger.error('the processes could not be looked at', { error }));
   const timer = setInterval(look, observeEveryMs);

@@ -2,27 +2,27 @@ import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config
 import { Registry } from 'prom-client';
 import { toAdminStatus } from './admin-status.ts';
 import type { DashboardPage } from './dashboard-page.ts';
-import { readGpus } from './gpu-sample.ts';
+import type { FeedbackHistory } from './feedback-quality.ts';
+import type { GpuSample } from './gpu-sample.ts';
 import type { Observation } from './observer.ts';
 import type { Pages } from './routes.ts';
-import { createSampler } from './sampler.ts';
-import { readSystem } from './system-sample.ts';
+import type { Sampler } from './sampler.ts';
+import type { SystemSample } from './system-sample.ts';
 import type { TrafficWindow } from './traffic.ts';
-
-/** Age up to which a sample of the host serves, in milliseconds. */
-const sampleMaxAgeMs = 1500;
 
 export interface PagesOptions {
   config: EffectiveConfig;
   observe: () => Promise<Observation>;
   traffic: TrafficWindow;
+  feedback: FeedbackHistory;
   dashboard: DashboardPage;
+  sampleSystem: Sampler<SystemSample>;
+  sampleGpus: Sampler<GpuSample[]>;
 }
 
 /** The monitor's three pages. */
-export function createPages({ config, observe, traffic, dashboard }: PagesOptions): Pages {
-  const sampleSystem = createSampler(readSystem, sampleMaxAgeMs);
-  const sampleGpus = createSampler(readGpus, sampleMaxAgeMs);
+export function createPages(options: PagesOptions): Pages {
+  const { config, observe, traffic, feedback, dashboard, sampleSystem, sampleGpus } = options;
 
   const metrics = async () => ({
     type: Registry.PROMETHEUS_CONTENT_TYPE,
@@ -35,6 +35,7 @@ export function createPages({ config, observe, traffic, dashboard }: PagesOption
       config,
       observation,
       traffic,
+      feedback: feedback.report(),
       system,
       gpus: gpus ?? [],
     });

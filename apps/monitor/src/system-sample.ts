@@ -8,8 +8,13 @@ export interface SystemSample {
   /** Busy share of all cores since the sample before, 0 to 1. */
   cpu: { cores: number; busy: number; loadAverage: number[] };
   memory: { totalBytes: number; availableBytes: number };
-  /** All interfaces but loopback; rates are null in the first sample. */
-  network: { receivedBytesPerSecond: number | null; sentBytesPerSecond: number | null };
+  /** All interfaces but loopback: bytes since boot; rates are null in the first sample. */
+  network: {
+    receivedBytes: number;
+    sentBytes: number;
+    receivedBytesPerSecond: number | null;
+    sentBytesPerSecond: number | null;
+  };
 }
 
 /** Reads CPU, memory and network of this host. */
@@ -22,6 +27,8 @@ export async function readSystem(): Promise<SystemSample> {
     cpu: { cores: cpus().length, busy: load.currentLoad / 100, loadAverage: loadavg() },
     memory: { totalBytes: memory.total, availableBytes: memory.available },
     network: {
+      receivedBytes: sumOrNull(outer.map(({ rx_bytes }) => rx_bytes)) ?? 0,
+      sentBytes: sumOrNull(outer.map(({ tx_bytes }) => tx_bytes)) ?? 0,
       receivedBytesPerSecond: sumOrNull(outer.map(({ rx_sec }) => rx_sec)),
       sentBytesPerSecond: sumOrNull(outer.map(({ tx_sec }) => tx_sec)),
     },

@@ -4,8 +4,8 @@ import { serveControl } from '@er-gateway/shared/control-server';
 import { FrameServer } from '@er-gateway/shared/frames/frame-server';
 import { runProcess } from '@er-gateway/shared/lifecycle';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
-import { createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
-import type { DrainParams, RunParams } from '@er-gateway/shared/scheduler-protocol';
+import { createSchedulerGauges, createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
+import type { DrainParams, FeedbackParams, RunParams } from '@er-gateway/shared/scheduler-protocol';
 import { register } from 'prom-client';
 import { isOnTrial, noteOf, processesOf } from './process-note.ts';
 import { Scheduler } from './scheduler.ts';
@@ -22,12 +22,14 @@ void runProcess('scheduler', async ({ config, logger, onStop }) => {
     onModelsChange: () => announce(),
   });
   onStop(() => scheduler.close());
+  createSchedulerGauges(register, () => scheduler.facts());
 
   const server = new FrameServer({
     path: runPaths.scheduler(config.run_dir),
     methods: {
       run: (params: RunParams, { signal }) => scheduler.run(params, signal),
       drain: (params: DrainParams, { signal }) => scheduler.drain(params, signal),
+      feedback: (params: FeedbackParams) => scheduler.takeFeedback(params),
     },
     greeting: () => [{ topic: 'models', value: scheduler.status() }],
     onUnexpectedError: (error, method) => logger.error(`unexpected error in ${method}`, { error }),

@@ -9,6 +9,8 @@ export interface ModelLaneOptions {
   pool: UpstreamPool;
   batching: Omit<BatcherOptions, 'pool'>;
   cache: ItemCache;
+  /** A job's items were looked for in the cache. */
+  onCacheLookup?: (hits: number, misses: number) => void;
   cacheScope: 'key' | 'shared';
   /** Name of the model and the revision of its weights, for cache keys. */
   revision: () => string;
@@ -110,6 +112,7 @@ export class ModelLane {
         waiting.push({ item, waiter });
         left++;
       });
+      if (isCaching) this.#options.onCacheLookup?.(cacheHits, inputs.length - cacheHits);
       if (left === 0) return resolve();
       context.signal.addEventListener('abort', onAbort, { once: true });
       const refusal = this.#refuseIfHopeless(fresh, context);

@@ -1,10 +1,12 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
-import type { Role } from '@er-gateway/shared/config/schema';
+import { type Role, roles } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Logger } from '@er-gateway/shared/logger';
-import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
+import type { SchedulerFacts, SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import type {
   DrainParams,
+  FeedbackParams,
+  FeedbackResult,
   Job,
   ModelsStatus,
   ResultOf,
@@ -12,10 +14,14 @@ import type {
 } from '@er-gateway/shared/scheduler-protocol';
 import { Admission } from './admission.ts';
 import { ItemCache } from './cache/item-cache.ts';
+import { AnsweredRequests } from './feedback/answered-requests.ts';
+import { FeedbackDesk } from './feedback/feedback-desk.ts';
 import type { JobContext } from './job-context.ts';
 import { runEmbedJob } from './jobs/embed.ts';
 import { runScoreJob } from './jobs/score.ts';
 import { runDetokenizeJob, runTokenizeJob } from './jobs/tokenize.ts';
+import { KeyLabels } from './key-labels.ts';
+import { KeyUsage } from './key-usage.ts';
 import { openServedModel, type ServedModel } from './served-model.ts';
 import type { ProcessNote } from './upstream/upstream-pool.ts';
 
@@ -37,13 +43,21 @@ export class Scheduler {
   readonly #admission: Admission;
   readonly #cache: ItemCache;
   readonly #metrics: SchedulerMetrics;
+  readonly #usage: KeyUsage;
+  readonly #answered: AnsweredRequests;
+  readonly #feedback: FeedbackDesk;
 
   private constructor(
     models: Record<Role, ServedModel>,
     admission: Admission,
     cache: ItemCache,
     metrics: SchedulerMetrics,
+    answered: AnsweredRequests,
   ) {
+    const labels = new KeyLabels();
+    this.#usage = new KeyUsage(labels);
+    this.#answered = answered;
+    this.#feedback = new FeedbackDesk({ answered, metrics, labels });
     this.#metrics = metrics;
     this.#models = models;
     this.#admission = admission;
@@ -72,21 +86,32 @@ export class Scheduler {
         onChange: onModelsChange,
       });
     const [embedding, reranker] = await Promise.all([open('embedding'), open('reranker')]);
-    return new Scheduler({ embedding, reranker }, new Admission(config.limits.concurrency), cache, metrics);
+    return new Scheduler(
+      { embedding, reranker },
+      new Admission(config.limits.concurrency),
+      cache,
+      metrics,
+      new AnsweredRequests(config.feedback.max_bytes, config.feedback.keep_seconds),
+    );
   }
 
   /** Runs one job. Throws RequestError; an abort of `signal` (the caller left) ends its work upstream too. */
   async run<AnyJob extends Job>(params: RunParams<AnyJob>, signal: AbortSignal): Promise<ResultOf<AnyJob>> {
-    this.#metrics.inFlight.set(this.#admission.inFlight + 1);
     try {
-      return await this.#admission.run(params, () => this.#runWithDeadline(params, signal));
+      const result = await this.#admission.run(params, () => this.#runWithDeadline(params, signal));
+      this.#usage.add(params.job, params.keyId, result.promptTokens);
+      this.#answered.remember(params.job, result, params.keyId, params.requestId);
+      return result;
     } catch (error) {
       const reason = signal.aborted ? 'cancelled' : rejectionReason(error);
       if (reason) this.#metrics.rejected.inc({ reason });
       throw error;
-    } finally {
-      this.#metrics.inFlight.set(this.#admission.inFlight);
     }
+  }
+
+  /** Takes what a caller thinks of an answer. Throws RequestError. */
+  async takeFeedback(params: FeedbackParams): Promise<FeedbackResult> {
+    return this.#feedback.take(params);
   }
 
   async #runWithDeadline<AnyJob extends Job>(
@@ -134,6 +159,31 @@ export class Scheduler {
       },
       inFlight: this.#admission.inFlight,
       concurrency: this.#admission.capacity,
+    };
+  }
+
+  /** What its metrics are made of. */
+  facts(): SchedulerFacts {
+    const now = performance.now();
+    return {
+      inFlight: this.#admission.inFlight,
+      capacity: this.#admission.capacity,
+      cache: { bytes: this.#cache.bytes, entries: this.#cache.entries },
+      models: roles.map(model => {
+        const { queue } = this.#models[model].lane.batcher;
+        return {
+          model,
+          queue: { items: queue.size, tokens: queue.tokens, ageSeconds: queue.ageMs(now) / 1000 },
+          upstreams: this.#models[model].lane.pool.upstreams.map(upstream => ({
+            upstream: new URL(upstream.url).host,
+            inFlight: upstream.calls,
+            isReady: upstream.isAvailable(now),
+            isBreakerOpen: upstream.breaker.needsTrial,
+            breakerOpenings: upstream.breaker.openings,
+          })),
+        };
+      }),
+      keys: this.#usage.rows(),
     };
   }
 

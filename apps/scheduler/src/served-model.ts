@@ -58,6 +58,13 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     return inputs;
   };
   const canaryOptions = { wire: () => wire, inputs: canaryInputs };
+  const budget = { items: config.batch.max_items, tokens: config.batch.max_tokens };
+  const labels = { model: model.role };
+  const series = {
+    duration: metrics.upstreamDuration.series(labels),
+    items: metrics.batchItems.series(labels),
+    fill: metrics.batchFill.series(labels),
+  };
   let revision = modelRevision(model.path);
   const pool = new UpstreamPool({
     model,
@@ -81,14 +88,20 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     pool,
     batching: {
       wire,
-      budget: { items: config.batch.max_items, tokens: config.batch.max_tokens },
+      budget,
       slots: config.batch.slots,
-      onCallEnd: ({ outcome, durationMs }) => {
+      onCallEnd: ({ outcome, durationMs, items, tokens }) => {
         metrics.upstreamRequests.inc({ model: model.role, outcome });
-        metrics.upstreamDuration.observe({ model: model.role }, durationMs / 1000);
+        series.duration.observe(durationMs / 1000);
+        series.items.observe(items);
+        series.fill.observe(Math.min(1, Math.max(items / budget.items, tokens / budget.tokens)));
       },
     },
     cache,
+    onCacheLookup: (hits, misses) => {
+      metrics.cacheItems.inc({ model: model.role, result: 'hit' }, hits);
+      metrics.cacheItems.inc({ model: model.role, result: 'miss' }, misses);
+    },
     cacheScope: config.cache.scope,
     revision: () => `${pool.identity().model} ${revision}`,
     countsTokens: () => tokenizer !== null || pool.identity().engine.startsWith('builtin'),

@@ -3,7 +3,7 @@ import { RequestError } from '@er-gateway/shared/errors/request-error';
 /**
  * Vectors one after another, in the length that the caller wants: the first `wanted` numbers of each, normalised to length
  * 1 again (Matryoshka; equal to vLLM's own `dimensions` within 2e-8). Each of `vectors` is float32 and 4-byte aligned.
- * Throws RequestError when the model's vectors are shorter.
+ * One whole vector is passed on as it is. Throws RequestError when the model's vectors are shorter.
  */
 export function joinVectors(
   vectors: readonly Uint8Array[],
@@ -20,6 +20,9 @@ export function joinVectors(
       },
     );
   }
+  const [only] = vectors;
+  if (only !== undefined && vectors.length === 1 && dimensions === available)
+    return { vectors: only, dimensions };
   const joined = Buffer.allocUnsafeSlow(vectors.length * dimensions * 4);
   vectors.forEach((vector, index) => {
     const start = index * dimensions * 4;

@@ -253,6 +253,20 @@ export const configSchema = z.strictObject({
       }),
     })
     .prefault({}),
+  feedback: z
+    .strictObject({
+      max_bytes: z.int().min(0).default(33554432).meta({
+        description:
+          'Memory for what was answered (scores, no texts), half for each model, until feedback comes; 0: feedback only with its ranking.',
+      }),
+      keep_seconds: z
+        .int()
+        .min(1)
+        .max(2592000)
+        .default(86400)
+        .meta({ description: 'How long after its answer a request can get feedback, at most.' }),
+    })
+    .prefault({}),
   monitor: z
     .strictObject({
       port: port(2049, 'Loopback port of metrics and dashboard, without a key.'),

@@ -15,7 +15,11 @@ export const errorCatalogue = {
   },
   permission_denied: { status: 403, type: 'permission_error', about: 'The key may not do this.' },
   model_not_found: { status: 404, type: 'invalid_request_error', about: 'No such model here.' },
-  not_found: { status: 404, type: 'invalid_request_error', about: 'No such route.' },
+  not_found: {
+    status: 404,
+    type: 'invalid_request_error',
+    about: 'No such route, or no answer with the request id that feedback names.',
+  },
   method_not_allowed: {
     status: 405,
     type: 'invalid_request_error',

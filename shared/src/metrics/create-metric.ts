@@ -1,5 +1,7 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { type MetricDefinition, type MetricName, metricDefinitions } from './definitions.ts';
+import { Counter, Gauge, type Registry } from 'prom-client';
+import { type MetricName, metricDefinitions } from './definitions.ts';
+import { HistogramFamily } from './histogram-family.ts';
+import type { MetricDefinition } from './metric-definition.ts';
 
 type NamesOf<Type extends MetricDefinition['type']> = {
   [Name in MetricName]: (typeof metricDefinitions)[Name]['type'] extends Type ? Name : never;
@@ -10,7 +12,7 @@ type LabelsOf<Name extends MetricName> = Extract<keyof (typeof metricDefinitions
 export function createCounter<Name extends NamesOf<'counter'>>(
   registry: Registry,
   name: Name,
-  collect?: (counter: Counter<LabelsOf<Name>>) => void,
+  collect?: (counter: Counter<LabelsOf<Name>>) => void | Promise<void>,
 ): Counter<LabelsOf<Name>> {
   const counter: Counter<LabelsOf<Name>> = new Counter({
     ...commonOf(registry, name),
@@ -24,7 +26,7 @@ export function createCounter<Name extends NamesOf<'counter'>>(
 export function createGauge<Name extends NamesOf<'gauge'>>(
   registry: Registry,
   name: Name,
-  collect?: (gauge: Gauge<LabelsOf<Name>>) => void,
+  collect?: (gauge: Gauge<LabelsOf<Name>>) => void | Promise<void>,
 ): Gauge<LabelsOf<Name>> {
   const gauge: Gauge<LabelsOf<Name>> = new Gauge({
     ...commonOf(registry, name),
@@ -38,8 +40,9 @@ export function createGauge<Name extends NamesOf<'gauge'>>(
 export function createHistogram<Name extends NamesOf<'histogram'>>(
   registry: Registry,
   name: Name,
-): Histogram<LabelsOf<Name>> {
-  return new Histogram({ ...commonOf(registry, name), buckets: [...metricDefinitions[name].buckets] });
+): HistogramFamily<LabelsOf<Name>> {
+  const { help, buckets } = metricDefinitions[name];
+  return new HistogramFamily(registry, { name, help, buckets });
 }
 
 function commonOf<Name extends MetricName>(registry: Registry, name: Name) {

@@ -1,3 +1,10 @@
+import { errorCatalogue } from '../errors/catalogue.ts';
+import { feedbackDefinitions } from './feedback-definitions.ts';
+import { hostDefinitions } from './host-definitions.ts';
+import { type MetricDefinition, modelLabels as models } from './metric-definition.ts';
+import { processDefinitions } from './process-definitions.ts';
+import { schedulerDefinitions } from './scheduler-definitions.ts';
+
 /** The steps of a request whose time is kept, in their order; the names of `Server-Timing` too. */
 export const stages = ['auth', 'limit', 'parse', 'queue', 'upstream', 'write'] as const;
 /** One step of a request. */
@@ -19,60 +26,38 @@ export const modelRoutes = [
 ] as const;
 
 /** Values of the label `route`: a closed set, because every value costs each of 64 workers a histogram. */
-export const routeLabels = [...modelRoutes, '/v1/models', '/health', '/admin', '/engines', 'other'] as const;
+export const routeLabels = [
+  ...modelRoutes,
+  '/v1/feedback',
+  '/v1/models',
+  '/health',
+  '/admin',
+  '/engines',
+  'other',
+] as const;
 /** A route as metrics name it. */
 export type RouteLabel = (typeof routeLabels)[number];
 
+const knownLabels: ReadonlySet<string> = new Set(routeLabels);
+
 /** The label of a request's path (without its query): pages of the monitor are `/admin`, unknown paths `other`. */
 export function toRouteLabel(path: string): RouteLabel {
-  const known = routeLabels.find(route => route === path);
-  if (known) return known;
+  if (knownLabels.has(path)) return path as RouteLabel;
   if (path.startsWith('/health/')) return '/health';
   if (path.startsWith('/engines/')) return '/engines';
   if (path.startsWith('/admin/') || path === '/metrics' || path === '/dashboard') return '/admin';
   return 'other';
 }
 
-/** Values of the label `model`: what a model is for, and not its name, which the configuration may change. */
-const models = ['embedding', 'reranker'] as const;
-/** Why the scheduler refused or dropped a job. */
-const rejectionReasons = [
-  'overloaded',
-  'no_available_upstream',
-  'expired',
-  'cancelled',
-  'shutting_down',
-] as const;
-/** How a call to a model server ended: refused = a 4xx that concerns the input. */
-const upstreamOutcomes = ['ok', 'refused', 'failed', 'timeout', 'cancelled'] as const;
-
-/** How one number is made of those of all processes. */
-type Aggregator = 'sum' | 'max';
-
-/** One metric: everything that code and documentation say of it. */
-export interface MetricDefinition {
-  type: 'counter' | 'gauge' | 'histogram';
-  /** Which processes have it. */
-  owner: 'gateway' | 'scheduler' | 'every process';
-  help: string;
-  unit: 'requests' | 'seconds' | 'inputs' | 'tokens' | 'calls' | 'bytes' | 'ratio' | 'processes' | 'boolean';
-  /** Label names with their closed set of values, or with words that say what bounds it. */
-  labels: Record<string, readonly string[] | string>;
-  aggregator: Aggregator;
-  /** Upper bounds of a histogram's buckets, in its unit. */
-  buckets?: readonly number[];
-}
-
-const app = 'PM2 app: gateway, scheduler, state, monitor, embedding, reranker, and replicas by number';
-
 /**
- * Every metric of the system: its name, meaning, unit, buckets and labels. The only place where they are written;
- * docs/metrics.md is generated from it. No label holds a key, an id or a path that a caller chose. Buckets are few: a
+ * Every metric of the system: its name, meaning, unit, buckets and labels, those of the gateway here and the others in
+ * the files beside. docs/metrics.md is generated from it. No label holds a key, or an id or a path that a caller chose. Buckets are few: a
  * bucket costs about 110 bytes of JSON in each of 64 workers at each scrape.
  */
 export const metricDefinitions = {
   er_requests_total: {
     type: 'counter',
+    group: 'application',
     owner: 'gateway',
     help: 'Requests answered, by route and HTTP status (499: the client hung up before the answer).',
     unit: 'requests',
@@ -81,6 +66,7 @@ export const metricDefinitions = {
   },
   er_request_duration_seconds: {
     type: 'histogram',
+    group: 'application',
     owner: 'gateway',
     help: 'Time from the arrival of a request to the last byte of its answer.',
     unit: 'seconds',
@@ -90,6 +76,7 @@ export const metricDefinitions = {
   },
   er_request_stage_seconds: {
     type: 'histogram',
+    group: 'application',
     owner: 'gateway',
     help: 'Time that a request spent in one stage: the same figures as its Server-Timing header.',
     unit: 'seconds',
@@ -99,30 +86,43 @@ export const metricDefinitions = {
   },
   er_requests_in_flight: {
     type: 'gauge',
+    group: 'application',
     owner: 'gateway',
     help: 'Requests that arrived and are not answered yet, over all workers.',
     unit: 'requests',
     labels: {},
     aggregator: 'sum',
   },
+  er_connections: {
+    type: 'gauge',
+    group: 'application',
+    owner: 'gateway',
+    help: 'Open connections of clients, over all workers.',
+    unit: 'connections',
+    labels: {},
+    aggregator: 'sum',
+  },
+  er_request_errors_total: {
+    type: 'counter',
+    group: 'application',
+    owner: 'gateway',
+    help: 'Requests that were answered with an error, by its code (docs/errors.md): limits that were hit, and failures.',
+    unit: 'requests',
+    labels: { code: Object.keys(errorCatalogue) },
+    aggregator: 'sum',
+  },
   er_rate_limited_total: {
     type: 'counter',
+    group: 'application',
     owner: 'gateway',
     help: 'Requests refused with 429 because their key had used up its requests a minute.',
     unit: 'requests',
     labels: {},
     aggregator: 'sum',
   },
-  er_unknown_keys_total: {
-    type: 'counter',
-    owner: 'gateway',
-    help: 'Requests refused for want of a good API key, those refused unseen after too many failures included.',
-    unit: 'requests',
-    labels: {},
-    aggregator: 'sum',
-  },
   er_audit_lost_total: {
     type: 'counter',
+    group: 'application',
     owner: 'gateway',
     help: 'Requests without a line in the audit trail because the disk refused it.',
     unit: 'requests',
@@ -131,6 +131,7 @@ export const metricDefinitions = {
   },
   er_audit_failing: {
     type: 'gauge',
+    group: 'application',
     owner: 'gateway',
     help: '1 while a worker cannot write its audit trail, else 0.',
     unit: 'boolean',
@@ -139,6 +140,7 @@ export const metricDefinitions = {
   },
   er_inputs_total: {
     type: 'counter',
+    group: 'business',
     owner: 'gateway',
     help: 'Texts embedded and documents scored that were answered, cached ones included.',
     unit: 'inputs',
@@ -147,101 +149,17 @@ export const metricDefinitions = {
   },
   er_tokens_total: {
     type: 'counter',
+    group: 'business',
     owner: 'gateway',
     help: 'Tokens of the inputs answered, as `usage` reports them to callers.',
     unit: 'tokens',
     labels: { model: models },
     aggregator: 'sum',
   },
-  er_scheduler_in_flight: {
-    type: 'gauge',
-    owner: 'scheduler',
-    help: 'Jobs that the scheduler holds, waiting and running; limits.concurrency is their limit.',
-    unit: 'requests',
-    labels: {},
-    aggregator: 'sum',
-  },
-  er_scheduler_rejected_total: {
-    type: 'counter',
-    owner: 'scheduler',
-    help: 'Jobs that the scheduler refused or dropped before a model saw them, by reason.',
-    unit: 'requests',
-    labels: { reason: rejectionReasons },
-    aggregator: 'sum',
-  },
-  er_upstream_requests_total: {
-    type: 'counter',
-    owner: 'scheduler',
-    help: 'HTTP calls to model servers, by how they ended; a retry is a call of its own.',
-    unit: 'calls',
-    labels: { model: models, outcome: upstreamOutcomes },
-    aggregator: 'sum',
-  },
-  er_upstream_duration_seconds: {
-    type: 'histogram',
-    owner: 'scheduler',
-    help: 'Time of one HTTP call to a model server.',
-    unit: 'seconds',
-    labels: { model: models },
-    aggregator: 'sum',
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600],
-  },
-  er_upstream_ready: {
-    type: 'gauge',
-    owner: 'scheduler',
-    help: '1 when the model server can answer now, else 0.',
-    unit: 'boolean',
-    labels: { model: models, upstream: 'host:port of a model server, from the configuration' },
-    aggregator: 'max',
-  },
-  er_processes: {
-    type: 'gauge',
-    owner: 'every process',
-    help: 'Processes that answered this scrape.',
-    unit: 'processes',
-    labels: { app },
-    aggregator: 'sum',
-  },
-  er_process_cpu_seconds_total: {
-    type: 'counter',
-    owner: 'every process',
-    help: 'CPU time used, user and system, all processes of the app together.',
-    unit: 'seconds',
-    labels: { app },
-    aggregator: 'sum',
-  },
-  er_process_resident_memory_bytes: {
-    type: 'gauge',
-    owner: 'every process',
-    help: 'Resident memory, all processes of the app together; pages that they share count once for each.',
-    unit: 'bytes',
-    labels: { app },
-    aggregator: 'sum',
-  },
-  er_process_heap_used_bytes: {
-    type: 'gauge',
-    owner: 'every process',
-    help: 'JavaScript heap in use, all processes of the app together.',
-    unit: 'bytes',
-    labels: { app },
-    aggregator: 'sum',
-  },
-  er_process_event_loop_lag_seconds: {
-    type: 'gauge',
-    owner: 'every process',
-    help: 'Longest delay of a 250 ms timer since the scrape before, in the worst process of the app.',
-    unit: 'seconds',
-    labels: { app },
-    aggregator: 'max',
-  },
-  er_process_event_loop_utilization: {
-    type: 'gauge',
-    owner: 'every process',
-    help: 'Share of the time since the scrape before in which the event loop was busy, in the worst process of the app.',
-    unit: 'ratio',
-    labels: { app },
-    aggregator: 'max',
-  },
+  ...schedulerDefinitions,
+  ...feedbackDefinitions,
+  ...processDefinitions,
+  ...hostDefinitions,
 } as const satisfies Record<string, MetricDefinition>;
 
 /** The name of a metric. */

@@ -11,6 +11,7 @@ const lagResolutionMs = 250;
  */
 export function createProcessMetrics(registry: Registry, app: string): void {
   createGauge(registry, 'er_processes', gauge => gauge.set({ app }, 1));
+  createCounter(registry, 'er_process_starts_total').inc({ app });
 
   let countedCpuSeconds = 0;
   createCounter(registry, 'er_process_cpu_seconds_total', counter => {

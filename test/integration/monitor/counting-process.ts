@@ -12,7 +12,7 @@ import { Registry } from 'prom-client';
 const [runDir = '', app = '', status = '{}'] = process.argv.slice(2);
 const registry = new Registry();
 createProcessMetrics(registry, app);
-const metrics = createGatewayMetrics(registry);
+const metrics = createGatewayMetrics(registry, () => 0);
 const close = await serveControl({ runDir, app, registry, status: () => JSON.parse(status) });
 process.once('SIGTERM', () => {
   close();

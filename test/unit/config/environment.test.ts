@@ -39,6 +39,8 @@ const samples: Record<string, [text: string, value: unknown]> = {
   ER_BATCH_MAX_TOKENS: ['4096', 4096],
   ER_BATCH_SLOTS: ['3', 3],
   ER_BATCH_WINDOW_MS: ['7.5', 7.5],
+  ER_FEEDBACK_MAX_BYTES: ['0', 0],
+  ER_FEEDBACK_KEEP_SECONDS: ['60', 60],
   ER_MONITOR_PORT: ['3002', 3002],
   ...Object.fromEntries(
     ['EMBEDDING', 'RERANKER'].flatMap(role => [

@@ -5,13 +5,18 @@ import { metricDefinitions, modelRoutes, stages, toRouteLabel } from '@er-gatewa
 import { createGatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
 import { metricsPage } from '@er-gateway/shared/metrics/metrics-page';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
-import { createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
+import { createSchedulerGauges, createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
+import { createSupervisorMetrics } from '@er-gateway/shared/metrics/supervisor-metrics';
 import { Registry } from 'prom-client';
+import { createHostMetrics } from '../../../apps/monitor/src/host-metrics.ts';
 
 const namesOf = (owner: string) =>
   Object.entries(metricDefinitions)
     .filter(([, definition]) => definition.owner === owner)
-    .map(([name]) => name);
+    .map(([name]) => name)
+    .toSorted();
+
+const gatewayMetrics = (registry: Registry) => createGatewayMetrics(registry, () => 3);
 
 function registryOf(create: (registry: Registry) => unknown) {
   const registry = new Registry();
@@ -25,9 +30,25 @@ test('docs/metrics.md is what the definitions say (else run: node apps/monitor/s
 });
 
 test('each kind of process has exactly the metrics defined for it', async () => {
-  const created = (registry: Registry) => registry.getMetricsAsArray().map(({ name }) => name);
-  assert.deepEqual(created(registryOf(createGatewayMetrics)), namesOf('gateway'));
-  assert.deepEqual(created(registryOf(createSchedulerMetrics)), namesOf('scheduler'));
+  const created = (registry: Registry) =>
+    registry
+      .getMetricsAsArray()
+      .map(({ name }) => name)
+      .toSorted();
+  const none = { inFlight: 0, capacity: 1, cache: { bytes: 0, entries: 0 }, models: [], keys: [] };
+  const createAll = (registry: Registry) => {
+    createSchedulerMetrics(registry);
+    createSchedulerGauges(registry, () => none);
+  };
+  assert.deepEqual(created(registryOf(gatewayMetrics)), namesOf('gateway'));
+  assert.deepEqual(created(registryOf(createAll)), namesOf('scheduler'));
+  const noServer = { isStarted: false, failedStarts: 0, processes: [] };
+  assert.deepEqual(
+    created(registryOf(registry => createSupervisorMetrics(registry, 'embedding', () => noServer))),
+    namesOf('supervisor'),
+  );
+  const samples = { system: async () => null, gpus: async () => null };
+  assert.deepEqual(created(registryOf(registry => createHostMetrics(registry, samples))), namesOf('monitor'));
   assert.deepEqual(
     created(registryOf(registry => createProcessMetrics(registry, 'state'))),
     namesOf('every process'),
@@ -36,9 +57,10 @@ test('each kind of process has exactly the metrics defined for it', async () => 
 
 test('names carry their unit, and counters end in _total', () => {
   for (const [name, { type, unit }] of Object.entries(metricDefinitions)) {
-    assert.match(name, /^er_[a-z_]+$/);
+    assert.match(name, /^er_[a-z_0-9]+$/);
     assert.equal(name.endsWith('_total'), type === 'counter', name);
-    if (unit === 'seconds' || unit === 'bytes') assert.match(name, new RegExp(`_${unit}(_total)?$`));
+    if (['seconds', 'bytes', 'celsius', 'watts'].includes(unit))
+      assert.match(name, new RegExp(`_${unit}(_total)?$`));
   }
 });
 
@@ -51,7 +73,7 @@ test('counters with closed label sets are there with 0 from the start', async ()
 test('a busy worker answers with less than 20 KB of JSON', async () => {
   const registry = new Registry();
   createProcessMetrics(registry, 'gateway');
-  const metrics = createGatewayMetrics(registry);
+  const metrics = gatewayMetrics(registry);
   for (const route of ['/v1/embeddings', '/v1/rerank', '/score', '/v1/models', '/health'] as const) {
     for (const status of ['200', '429', '503']) metrics.requests.inc({ route, status }, 123456);
     metrics.requestDuration.observe({ route }, 0.0123456789);

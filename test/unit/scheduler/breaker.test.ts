@@ -14,6 +14,9 @@ test('failures in a row open it, and a success in between starts the row anew', 
   assert.equal(breaker.isOpen(1), false);
   failTimes(breaker, 1);
   assert.equal(breaker.isOpen(1), true);
+  failTimes(breaker, 3);
+  breaker.trialFailed(600);
+  assert.equal(breaker.openings, 1, 'it stayed open');
 });
 
 test('after its time it wants a trial; a good one closes it', () => {

@@ -137,3 +137,14 @@ test('a key of weight 3 gets three times the tokens of a key of weight 1 while b
   const ratio = counts.heavy / counts.light;
   assert.ok(ratio > 2.6 && ratio < 3.4, `heavy/light ${ratio}`);
 });
+
+test('its age is that of the item that came first, of whatever key and class', () => {
+  const queue = new FairQueue();
+  assert.equal(queue.ageMs(performance.now()), 0);
+  const first = itemOf('slow', 10, 'bulk');
+  queue.push(first);
+  queue.push(itemOf('quick'));
+  assert.equal(queue.ageMs(first.arrivedAt + 1500), 1500);
+  queue.clear();
+  assert.equal(queue.ageMs(first.arrivedAt + 1500), 0);
+});

@@ -159,7 +159,15 @@ describe('parseGpuList()', () => {
 
 describe('parseStat()', () => {
   it('is not misled by a program name with spaces and parentheses', () => {
-    const text = '42 (VLLM::Engine (x) 9) S 7 40 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 98765 100 200\n';
-    assert.deepEqual(parseStat(text), { pid: 42, state: 'S', group: 40, session: 41, startTicks: 98765 });
+    const text = '42 (VLLM::Engine (x) 9) S 7 40 41 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 3 0 98765 100 200\n';
+    assert.deepEqual(parseStat(text), {
+      pid: 42,
+      state: 'S',
+      group: 40,
+      session: 41,
+      startTicks: 98765,
+      cpuSeconds: 2,
+      residentBytes: 200 * 4096,
+    });
   });
 });

@@ -77,7 +77,7 @@ export function handleModelRequest(
     const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
     const dialect = dialectOf(dialectRoute, body, headers);
     exchange.dialect = dialect;
-    const request = parseRequest(dialect, body);
+    const request = parseRequest(dialect.schema, body);
     const role = chooseModel(dialect.role, dialect.modelOf(request), config.models);
     checkModelAllowed(exchange.key, config.models[role]);
     const context = { requestId: exchange.id, role, limits: config.limits };
@@ -107,9 +107,10 @@ export function handleModelRequest(
   }, true);
 }
 
-function parseRequest(dialect: Dialect, body: Record<string, unknown>): unknown {
-  refuseUnknownNumberFields(body, dialect.schema.shape);
-  return parseBody(dialect.schema, body);
+/** The body by a dialect's schema. Throws RequestError with the first thing that is wrong. */
+export function parseRequest(schema: Dialect['schema'], body: Record<string, unknown>): unknown {
+  refuseUnknownNumberFields(body, schema.shape);
+  return parseBody(schema, body);
 }
 
 /** More than this many ranges are not told: headers have limits. */

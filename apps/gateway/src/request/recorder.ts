@@ -39,11 +39,12 @@ export class Recorder {
     const totalMs = timings.total();
     const label = toRouteLabel(route.name);
     this.#metrics.requests.inc({ route: label, status: String(status) });
-    this.#metrics.requestDuration.observe({ route: label }, totalMs / 1000);
-    for (const [stage, ms] of timings.byStage) this.#metrics.stageDuration.observe({ stage }, ms / 1000);
-    if (exchange.errorCode === 'invalid_api_key' || exchange.errorCode === 'too_many_failures')
-      this.#metrics.unknownKeys.inc();
-    if (exchange.errorCode === 'rate_limit_exceeded') this.#metrics.rateLimited.inc();
+    this.#metrics.requestDuration.series({ route: label }).observe(totalMs / 1000);
+    for (const [stage, ms] of timings.byStage)
+      this.#metrics.stageDuration.series({ stage }).observe(ms / 1000);
+    const code = status === clientClosedStatus ? 'client_closed_request' : exchange.errorCode;
+    if (code !== null) this.#metrics.errors.inc({ code });
+    if (code === 'rate_limit_exceeded') this.#metrics.rateLimited.inc();
     if (exchange.role !== null && status === 200) {
       this.#metrics.inputs.inc({ model: exchange.role }, exchange.inputs);
       this.#metrics.tokens.inc({ model: exchange.role }, exchange.promptTokens);
@@ -66,7 +67,7 @@ export class Recorder {
       bytes_out: exchange.bytesOut,
       status,
       ...(exchange.change && { change: exchange.change }),
-      code: status === clientClosedStatus ? 'client_closed_request' : exchange.errorCode,
+      code,
       ms: Object.fromEntries(
         [...timings.byStage, ['total', totalMs]].map(([stage, ms]) => [stage, rounded(ms as number)]),
       ),

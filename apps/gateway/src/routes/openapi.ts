@@ -13,6 +13,7 @@ import { type ErrorShape, openaiErrors } from '../dialects/error-shapes.ts';
 import { type DialectRoute, dialectRoutes } from '../dialects/table.ts';
 import type { Exchange } from '../request/exchange.ts';
 import { sendAnswer } from '../request/send-answer.ts';
+import { feedbackAnswer, feedbackRequest } from './feedback.ts';
 
 /** `GET /openapi.json`: the routes as OpenAPI 3.1, made from the schemas that check the requests. */
 export function sendOpenapi(exchange: Exchange, config: EffectiveConfig): Promise<void> {
@@ -44,6 +45,12 @@ export function openapiDocument(config: EffectiveConfig) {
       ...Object.fromEntries(
         dialectRoutes.map(route => [route.path, { post: operationOf(route, models) }] as const),
       ),
+      '/v1/feedback': {
+        post: {
+          ...readOperation('What you think of an answer: its relevant documents, a rating', feedbackAnswer),
+          requestBody: { required: true, content: json(schemaOf(feedbackRequest, 'input')) },
+        },
+      },
       '/v1/models': {
         get: readOperation('The models that are served here', z.object({ data: z.array(model) })),
       },

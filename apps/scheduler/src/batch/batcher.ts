@@ -26,6 +26,8 @@ export interface BatcherOptions {
 export interface EndedCall {
   outcome: 'ok' | 'refused' | 'failed' | 'cancelled';
   durationMs: number;
+  items: number;
+  tokens: number;
 }
 
 /** What a batcher has done, for the eyes of operators and the bench. */
@@ -153,10 +155,10 @@ export class Batcher {
       this.#learnRate(batch.length, tokens, durationMs);
       const inSystemMs = batch.reduce((sum, item) => sum + now - item.arrivedAt, 0);
       this.#slotFinder.ended(now, { ...size, durationMs, inSystemMs });
-      onCallEnd?.({ outcome: 'ok', durationMs });
+      onCallEnd?.({ outcome: 'ok', durationMs, ...size });
       this.#deliver(batch, results);
     } catch (error) {
-      onCallEnd?.({ outcome: outcomeOf(error), durationMs: this.#now() - startedAt });
+      onCallEnd?.({ outcome: outcomeOf(error), durationMs: this.#now() - startedAt, ...size });
       await this.#fail(upstream, batch, error);
     } finally {
       watched.end();

@@ -62,12 +62,12 @@ async function ask<Answer>(pool: UpstreamPool, context: JobContext, path: string
   const upstreams: string[] = [];
   const answer = await pool.run(context.signal, async upstream => {
     upstreams.push(upstream.host);
-    const bytes = await upstream.post(
+    const pieces = await upstream.post(
       path,
       JSON.stringify({ model: upstream.model?.id, ...body }),
       context.signal,
     );
-    return JSON.parse(bytes.toString()) as Answer;
+    return JSON.parse(Buffer.concat(pieces).toString()) as Answer;
   });
   return {
     answer,

@@ -43,6 +43,12 @@ export class FairQueue {
     return this.#classes.interactive.tokens + this.#classes.bulk.tokens;
   }
 
+  /** How long the item that came first has been waiting at this time (performance.now()), in milliseconds; 0 when none waits. */
+  ageMs(now: number): number {
+    const { interactive, bulk } = this.#classes;
+    return Math.max(0, now - Math.min(now, interactive.oldestAt, bulk.oldestAt));
+  }
+
   /** Keys that wait. */
   get keys(): number {
     return this.#classes.interactive.keys + this.#classes.bulk.keys;
@@ -110,6 +116,15 @@ class ClassLine {
 
   get keys(): number {
     return this.#lines.size;
+  }
+
+  /** When the first item of all lines came, performance.now(); Infinity when there is none. */
+  get oldestAt(): number {
+    let oldestAt = Number.POSITIVE_INFINITY;
+    for (const { items, head } of this.#lines.values()) {
+      oldestAt = Math.min(oldestAt, items[head]?.arrivedAt ?? oldestAt);
+    }
+    return oldestAt;
   }
 
   tokensOf(keyId: string): number {

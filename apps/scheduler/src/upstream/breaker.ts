@@ -9,6 +9,8 @@ const longestOpenMs = 30_000;
  * a trial (the canary of the health probe) decides. Words as in Nygard, Release It!
  */
 export class Breaker {
+  /** Times that failures opened it; trials that failed are not counted again. */
+  openings = 0;
   #failures = 0;
   #openMs = 0;
   #openUntil = 0;
@@ -30,7 +32,9 @@ export class Breaker {
 
   failed(now: number): void {
     this.#failures++;
-    if (this.#failures >= failuresToOpen && !this.needsTrial) this.#open(now, firstOpenMs);
+    if (this.#failures < failuresToOpen || this.needsTrial) return;
+    this.openings++;
+    this.#open(now, firstOpenMs);
   }
 
   trialSucceeded(): void {

@@ -137,8 +137,11 @@ export class Upstream {
     if (!signal.aborted) this.#setDown('is about to be stopped');
   }
 
-  /** Sends JSON, returns the answer's body. Throws UpstreamFailure, or the signal's reason when it aborts. */
-  async post(path: string, body: string, signal: AbortSignal): Promise<Buffer> {
+  /**
+   * Sends JSON, returns the answer's body in the pieces in which it came: a batch of vectors is large, and each copy of it
+   * brings the next collection of garbage nearer. Throws UpstreamFailure, or the signal's reason when it aborts.
+   */
+  async post(path: string, body: string, signal: AbortSignal): Promise<Buffer[]> {
     try {
       const untilDown = AbortSignal.any([signal, this.#down.signal]);
       return await this.#request(this.#calls, { method: 'POST', path, body }, untilDown);
@@ -197,14 +200,18 @@ export class Upstream {
     this.#down = new AbortController();
   }
 
-  #get(path: string): Promise<Buffer> {
+  async #get(path: string): Promise<Buffer> {
     const question = { method: 'GET', path, body: null } as const;
-    return this.#request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs));
+    return Buffer.concat(await this.#request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs)));
   }
 
-  async #request(pool: Pool, { method, path, body }: UpstreamRequest, signal: AbortSignal): Promise<Buffer> {
+  async #request(
+    pool: Pool,
+    { method, path, body }: UpstreamRequest,
+    signal: AbortSignal,
+  ): Promise<Buffer[]> {
     let status: number;
-    let bytes: Buffer;
+    const pieces: Buffer[] = [];
     try {
       const asked = pool.request({
         path: `${this.#pathPrefix}${path}`,
@@ -215,7 +222,7 @@ export class Upstream {
       });
       const answer = await unlessAborted(asked, signal);
       status = answer.statusCode;
-      bytes = Buffer.from(await answer.body.arrayBuffer());
+      for await (const piece of answer.body) pieces.push(piece as Buffer);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const code = (error as NodeJS.ErrnoException).code ?? '';
@@ -223,8 +230,8 @@ export class Upstream {
         throw new UpstreamFailure('refused', 'nobody listens on its port', { cause: error });
       throw new UpstreamFailure('broken', `the connection broke (${code || 'unknown'})`, { cause: error });
     }
-    if (status === 200) return bytes;
-    const { message, type } = parseErrorEnvelope(bytes);
+    if (status === 200) return pieces;
+    const { message, type } = parseErrorEnvelope(Buffer.concat(pieces));
     throw new UpstreamFailure('status', `answered ${path} with status ${status}`, {
       status,
       serverMessage: message,

@@ -6,10 +6,10 @@ export interface ListAnswer {
 }
 
 /** The answer with its items in the order of the inputs. Throws UpstreamFailure when some are missing. */
-export function parseList<Answer extends ListAnswer>(bytes: Buffer, count: number): Answer {
+export function parseList<Answer extends ListAnswer>(pieces: readonly Buffer[], count: number): Answer {
   let answer: Answer;
   try {
-    answer = JSON.parse(bytes.toString('latin1')) as Answer;
+    answer = JSON.parse(pieces.map(piece => piece.toString('latin1')).join('')) as Answer;
     answer.data.sort((a, b) => a.index - b.index);
   } catch (error) {
     throw new UpstreamFailure('nonsense', 'answered with something that is no list of results', {

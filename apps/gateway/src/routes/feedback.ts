@@ -1,0 +1,96 @@
+import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
+import { z } from 'zod';
+import type { Exchange } from '../request/exchange.ts';
+import { parseRequest } from '../request/handle-request.ts';
+import { asObject } from '../request/parse-body.ts';
+import { readJsonBody } from '../request/read-body.ts';
+import { sendAnswer } from '../request/send-answer.ts';
+import type { SchedulerClient } from '../scheduler-client.ts';
+
+/** Longest list of documents that feedback can speak of. */
+const mostDocuments = 100_000;
+
+const index = (name: string) =>
+  z
+    .int(`${name} must be a list of integers`)
+    .min(0, `${name}: indexes begin with 0`)
+    .max(mostDocuments - 1, `${name}: no request has so many documents`);
+const indexes = (name: string) =>
+  z
+    .array(index(name), { error: `${name} must be a list of indexes of documents` })
+    .min(1, `${name} must not be empty; when no document was relevant, send a rating of 1`)
+    .max(mostDocuments, `${name}: no request has so many documents`);
+
+/** What callers say of an answer. Nothing else is taken: no texts. */
+export const feedbackRequest = z
+  .strictObject({
+    request_id: z
+      .string('request_id must be the text in the x-request-id header of the answer')
+      .min(1, 'request_id is empty')
+      .max(128, 'request_id is too long')
+      .meta({ description: 'The `x-request-id` header of the answer (`id` in rerank answers).' }),
+    relevant: indexes('relevant').nullish().meta({
+      description: 'Rerank: indexes in the request of the documents that were relevant.',
+    }),
+    rating: z
+      .int('rating must be an integer from 1 to 5')
+      .min(1, 'rating must be from 1 to 5')
+      .max(5, 'rating must be from 1 to 5')
+      .nullish()
+      .meta({ description: 'How good the answer was: 1 (bad) to 5 (good).' }),
+    ranking: indexes('ranking').nullish().meta({
+      description:
+        'Rerank: indexes of all documents, the best first, as they were answered. Only looked at when the request is not remembered.',
+    }),
+  })
+  .superRefine(({ relevant, rating, ranking }, context) => {
+    if (relevant == null && rating == null)
+      context.addIssue({ code: 'custom', message: 'send relevant, rating, or both', path: [] });
+    const isWhole = (given: number[]) =>
+      new Set(given).size === given.length && given.every(place => place < given.length);
+    if (ranking && !isWhole(ranking))
+      context.addIssue({
+        code: 'custom',
+        message: 'ranking must hold the index of each document once',
+        path: ['ranking'],
+      });
+  });
+
+/** What came of it. */
+export const feedbackAnswer = z.object({
+  request_id: z.string(),
+  model: z.string(),
+  /** False when this request had feedback of this kind before: each counts once. */
+  counted: z.boolean(),
+  reciprocal_rank: z.number().nullable(),
+  ndcg_at_10: z.number().nullable(),
+  precision_at_1: z.number().nullable(),
+  rating: z.int().nullable(),
+});
+
+/** `POST /v1/feedback`: what a caller thinks of an answer that its key got. */
+export async function takeFeedback(
+  exchange: Exchange,
+  { config, scheduler }: { config: EffectiveConfig; scheduler: SchedulerClient },
+): Promise<void> {
+  const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
+  const request = parseRequest(feedbackRequest, body) as z.infer<typeof feedbackRequest>;
+  exchange.timings.end('parse');
+  const { request_id, relevant = null, rating = null, ranking = null } = request;
+  const { model, quality, isCounted } = await scheduler.takeFeedback(
+    { requestId: request_id, relevant, rating, ranking },
+    exchange,
+  );
+  exchange.timings.end('upstream');
+  exchange.model = config.models[model].served_name;
+  const answer: z.infer<typeof feedbackAnswer> = {
+    request_id,
+    model: exchange.model,
+    counted: isCounted,
+    reciprocal_rank: quality?.reciprocalRank ?? null,
+    ndcg_at_10: quality?.ndcgAt10 ?? null,
+    precision_at_1: quality?.precisionAt1 ?? null,
+    rating,
+  };
+  await sendAnswer(exchange, JSON.stringify(answer));
+}
