@@ -23,7 +23,7 @@ export async function authenticate(exchange: Exchange, keys: KeyDirectory, guard
   if (!isOfFile) guard.check(address, hash);
   const key = await keys.find(presented, hash);
   if (key === null) {
-    await guard.failed(address);
+    await guard.failed(address, hash);
     throw new RequestError(
       'invalid_api_key',
       'The API key is not known here. Check it for typing errors; it may have been removed.',

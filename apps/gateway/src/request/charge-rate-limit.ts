@@ -24,12 +24,6 @@ type LimitSettings = Pick<
   'requests_per_minute' | 'inputs_per_minute' | 'tokens_per_minute'
 >;
 
-/** What a request has cost its key, and by which limits it was judged. */
-export interface Charge {
-  limits: WorkLimits;
-  cost: WorkCost;
-}
-
 /**
  * Charges requests to their keys, over all workers and hosts, before anything is done for them. A key that is limited by
  * requests alone is charged before its body is read; where inputs or tokens count too, all units are charged together when
@@ -118,7 +112,7 @@ export class RateGate {
     const { isAllowed, used, resetMs } = await this.#store.charge(key.id, limits, cost);
     exchange.usage = { limits, used, resetMs };
     if (isAllowed) return;
-    const unit = workUnits.find(name => cost[name] > 0 && used[name] + cost[name] > (limits[name] ?? Infinity));
+    const unit = workUnits.find(name => cost[name] > 0 && used[name] + cost[name] > (limits[name] ?? Number.POSITIVE_INFINITY));
     const over = unit ?? 'requests';
     const error = usedUp(over, limits[over] ?? 0, cost[over], resetMs);
     // What no request could get: later ones need not be read.

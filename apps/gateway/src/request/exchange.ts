@@ -4,7 +4,6 @@ import type { KeyRecord, WorkCost, WorkLimits } from '@er-gateway/shared/state/s
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
 import { callerAddress } from './caller-address.ts';
-import type { Charge } from './charge-rate-limit.ts';
 import type { RequestWishes } from './read-wishes.ts';
 import { RequestTimings } from './timings.ts';
 
@@ -27,6 +26,12 @@ export interface AdminChange {
   key_ids: string[];
   /** What they were given. */
   settings?: Record<string, unknown>;
+}
+
+/** What a request has cost its key, and by which limits it was judged. */
+export interface Charge {
+  limits: WorkLimits;
+  cost: WorkCost;
 }
 
 /** What a client may call its request: anything that is safe in a header and a log line. */

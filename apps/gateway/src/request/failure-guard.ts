@@ -5,12 +5,12 @@ import type { StateStore } from '@er-gateway/shared/state/store';
 
 /** Failures of one address are counted over this time, over all workers. */
 const windowSeconds = 60;
-/** So many are typing errors; each further one waits twice as long for its answer, up to the longest wait. */
-const freeFailures = 10;
-const firstDelayMs = 50;
+/** So many are old keys and typing errors, seen by 64 workers; each further one makes the wait for an answer longer. */
+const freeFailures = 100;
+const delayStepMs = 20;
 const longestDelayMs = 2000;
 /** So many are an attack: until the window ends, keys that are not known to be good are not even looked at. */
-const mostFailures = 100;
+const mostFailures = 1000;
 /** Answers that may wait at once in one worker: an attack must not fill its memory. */
 const mostWaiting = 200;
 const rememberedAddresses = 10_000;
@@ -27,6 +27,8 @@ export class FailureGuard {
   /** When an address may be looked at again, on the clock of `now`. */
   readonly #blocked = new RecentMap<string, number>(rememberedAddresses);
   readonly #good = new RecentMap<string, true>(rememberedKeys);
+  /** When a wrong key of an address was counted. */
+  readonly #counted = new RecentMap<string, number>(rememberedKeys);
   #waiting = 0;
 
   constructor(store: Pick<StateStore, 'consume'>, now: () => number = () => performance.now()) {
@@ -50,15 +52,22 @@ export class FailureGuard {
     this.#good.set(hash, true);
   }
 
-  /** The key is none: counts it, and resolves when the caller may be told. */
-  async failed(address: string): Promise<void> {
+  /**
+   * The key is none: counts it, and resolves when the caller may be told. Who sends the same wrong key again and again guesses
+   * nothing: that counts once a worker and minute.
+   */
+  async failed(address: string, hash: string): Promise<void> {
+    const guess = `${address} ${hash}`;
+    const countedAt = this.#counted.get(guess);
+    if (countedAt !== undefined && this.#now() - countedAt < windowSeconds * 1000) return;
+    this.#counted.set(guess, this.#now());
     const failures = { points: Number.MAX_SAFE_INTEGER, windowSeconds };
     const outcome = await this.#store.consume(`failures:${address}`, failures, 1).catch(() => null);
     if (outcome === null) return;
     const count = outcome.limit - outcome.remaining;
     if (count >= mostFailures) this.#blocked.set(address, this.#now() + outcome.resetMs);
     if (count <= freeFailures || this.#waiting >= mostWaiting) return;
-    const waitMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(20, count - freeFailures - 1));
+    const waitMs = Math.min(longestDelayMs, delayStepMs * (count - freeFailures));
     this.#waiting++;
     await delay(waitMs, undefined, { ref: false });
     this.#waiting--;
