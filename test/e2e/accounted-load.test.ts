@@ -40,7 +40,11 @@ test('500 at once and 2,000 refused: sent = answered = audited = counted, for ev
     const answer = await request(`${stack.url}/v1/embeddings`, {
       method: 'POST',
       dispatcher,
-      headers: { authorization: `Bearer ${stack.key}`, 'content-type': 'application/json', 'x-request-id': id },
+      headers: {
+        authorization: `Bearer ${stack.key}`,
+        'content-type': 'application/json',
+        'x-request-id': id,
+      },
       body: JSON.stringify({ input: id }),
     });
     await answer.body.dump();
@@ -71,7 +75,9 @@ test('500 at once and 2,000 refused: sent = answered = audited = counted, for ev
     const page = await answer.text();
     const counted = (status: number) =>
       Number(
-        new RegExp(`^er_requests_total\\{route="/v1/embeddings",status="${status}"\\} (\\d+)$`, 'm').exec(page)?.[1],
+        new RegExp(`^er_requests_total\\{route="/v1/embeddings",status="${status}"\\} (\\d+)$`, 'm').exec(
+          page,
+        )?.[1],
       );
     return counted(200) === answered && counted(503) === refused;
   });

@@ -67,7 +67,8 @@ test('a full disk stops no request: the audit trail is given up, the log says so
     return statuses.reduce((sum, { status }) => sum + status.auditLinesLost, 0);
   };
   await waitFor('10 lost lines', async () => (await lost()) >= 10);
-  const health = async () => (await fetch(`${url}/health`)).json() as Promise<{ status: string; reason: string }>;
+  const health = async () =>
+    (await fetch(`${url}/health`)).json() as Promise<{ status: string; reason: string }>;
   await waitFor('health to say so', async () => {
     const { status, reason } = await health();
     return status === 'degraded' && reason.includes('the audit trail cannot be written');
@@ -98,8 +99,21 @@ test('when there is room again the audit trail goes on, and the log says how muc
     assert.match(readFileSync(logOf(`audit/gateway-${worker}.jsonl`), 'utf8'), /"route":"\/v1\/embeddings"/);
   const { code, output } = await runCommand(place, 'audit', 'verify');
   assert.equal(code, 0, output);
-  assert.match(output, /The audit trail is whole: \d+ files, \d+ lines. \d+ lines could not be written at the time/);
-  const shown = await runCommand(place, 'audit', 'search', '--key', 'default', '--since', '5m', '--limit', '3');
+  assert.match(
+    output,
+    /The audit trail is whole: \d+ files, \d+ lines. \d+ lines could not be written at the time/,
+  );
+  const shown = await runCommand(
+    place,
+    'audit',
+    'search',
+    '--key',
+    'default',
+    '--since',
+    '5m',
+    '--limit',
+    '3',
+  );
   assert.equal(shown.code, 0, shown.output);
   assert.match(shown.output, /^time .*\n(.*default +127\.0\.0\.1.*\n){3}$/);
 });

@@ -176,7 +176,12 @@ function conforms(kind: string, skip: string | false, startServer: () => Promise
     });
 
     const units = (requests: number, inputs: number, tokens: number) => ({ requests, inputs, tokens });
-    const work = (requests: number | null, inputs: number | null, tokens: number | null, windowSeconds = 60) => ({
+    const work = (
+      requests: number | null,
+      inputs: number | null,
+      tokens: number | null,
+      windowSeconds = 60,
+    ) => ({
       windowSeconds,
       requests,
       inputs,
@@ -195,7 +200,11 @@ function conforms(kind: string, skip: string | false, startServer: () => Promise
       const rest = await store.charge(id, limits, units(1, 15, 400));
       assert.deepEqual([rest.isAllowed, rest.used], [true, units(2, 20, 1000)]);
       assert.equal((await store.charge(id, limits, units(1, 1, 0))).isAllowed, false);
-      assert.equal((await store.charge(id, work(10, null, null), units(1, 1, 1))).isAllowed, true, 'no limit');
+      assert.equal(
+        (await store.charge(id, work(10, null, null), units(1, 1, 1))).isAllowed,
+        true,
+        'no limit',
+      );
       assert.equal((await store.charge(freshId(), limits, units(1, 1, 1))).used.requests, 1, 'keys apart');
     });
 
@@ -223,7 +232,8 @@ function conforms(kind: string, skip: string | false, startServer: () => Promise
       const [store] = stores;
       const other = freshId();
       await store?.charge(other, work(1, 1, 1, 1), units(1, 1, 1));
-      const isFresh = async () => (await store?.charge(other, work(1, 1, 1, 1), units(0, 0, 0)))?.used.requests === 0;
+      const isFresh = async () =>
+        (await store?.charge(other, work(1, 1, 1, 1), units(0, 0, 0)))?.used.requests === 0;
       await waitFor('the end of the window', isFresh);
       assert.equal((await store?.charge(other, work(1, 1, 1, 1), units(1, 1, 1)))?.isAllowed, true);
     });

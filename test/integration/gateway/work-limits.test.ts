@@ -46,7 +46,8 @@ const embed = async (key: string, input: unknown) => {
   };
   return { status: answer.status, body, header, retryAfter: answer.headers.get('retry-after') };
 };
-const texts = (count: number) => Array.from({ length: count }, (_, index) => `text ${index} ${Math.random()}`);
+const texts = (count: number) =>
+  Array.from({ length: count }, (_, index) => `text ${index} ${Math.random()}`);
 
 test('inputs are charged before the models see them, with headers for each limit; a refusal costs nothing', async () => {
   const key = await keyWith({ inputs_per_minute: 10, requests_per_minute: 50 });
@@ -63,7 +64,10 @@ test('inputs are charged before the models see them, with headers for each limit
   const third = await embed(key, texts(4));
   assert.deepEqual([third.status, third.header('remaining-inputs')], [200, 0]);
   assert.equal((await embed(key, texts(1))).status, 429);
-  assert.match((await embed(await keyWith({ inputs_per_minute: 3 }), texts(4))).body.error?.message ?? '', /more than/);
+  assert.match(
+    (await embed(await keyWith({ inputs_per_minute: 3 }), texts(4))).body.error?.message ?? '',
+    /more than/,
+  );
 });
 
 test('tokens are charged by an estimate and put right by what the answer says', async () => {

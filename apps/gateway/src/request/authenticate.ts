@@ -6,7 +6,11 @@ import type { FailureGuard } from './failure-guard.ts';
 import { checkKeyInForce } from './key-grants.ts';
 
 /** Finds out who asks, by `Authorization: Bearer KEY` or `?api_key=KEY`, before a byte of the body is read. */
-export async function authenticate(exchange: Exchange, keys: KeyDirectory, guard: FailureGuard): Promise<void> {
+export async function authenticate(
+  exchange: Exchange,
+  keys: KeyDirectory,
+  guard: FailureGuard,
+): Promise<void> {
   const presented = presentedKey(exchange);
   if (presented === null) {
     throw new RequestError(

@@ -9,8 +9,8 @@ import {
   type WorkUnit,
   workUnits,
 } from '@er-gateway/shared/state/store';
-import type { Exchange } from './exchange.ts';
 import { estimateTokens } from './estimate-tokens.ts';
+import type { Exchange } from './exchange.ts';
 
 /** The window of all limits a minute. It starts with a key's first request. */
 const windowSeconds = 60;
@@ -112,7 +112,9 @@ export class RateGate {
     const { isAllowed, used, resetMs } = await this.#store.charge(key.id, limits, cost);
     exchange.usage = { limits, used, resetMs };
     if (isAllowed) return;
-    const unit = workUnits.find(name => cost[name] > 0 && used[name] + cost[name] > (limits[name] ?? Number.POSITIVE_INFINITY));
+    const unit = workUnits.find(
+      name => cost[name] > 0 && used[name] + cost[name] > (limits[name] ?? Number.POSITIVE_INFINITY),
+    );
     const over = unit ?? 'requests';
     const error = usedUp(over, limits[over] ?? 0, cost[over], resetMs);
     // What no request could get: later ones need not be read.

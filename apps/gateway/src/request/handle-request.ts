@@ -70,41 +70,46 @@ export function handleModelRequest(
   const { config, scheduler, rateGate } = dependencies;
   const { path, dialect: usual } = dialectRoute;
   const route: Route = { name: path, access: 'key', isCharged: true, dialect: usual };
-  return handleRequest(route, dependencies, async exchange => {
-    const { headers } = exchange.req;
-    exchange.wishes = readWishes(headers);
-    if (exchange.key?.priority === 'bulk') exchange.wishes.priority = 'bulk';
-    const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
-    const dialect = dialectOf(dialectRoute, body, headers);
-    exchange.dialect = dialect;
-    const request = parseRequest(dialect.schema, body);
-    const role = chooseModel(dialect.role, dialect.modelOf(request), config.models);
-    checkModelAllowed(exchange.key, config.models[role]);
-    const context = { requestId: exchange.id, role, limits: config.limits };
-    const job = dialect.toJob(request, context);
-    if (dialect.isBulk?.(request)) exchange.wishes.priority = 'bulk';
-    exchange.role = role;
-    exchange.model = config.models[role].served_name;
-    exchange.inputs = dialect.countInputs(job);
-    exchange.timings.end('parse');
-    if (exchange.uncharged !== null) {
-      await rateGate.chargeWork(exchange, job);
-      exchange.timings.end('limit');
-    }
+  return handleRequest(
+    route,
+    dependencies,
+    async exchange => {
+      const { headers } = exchange.req;
+      exchange.wishes = readWishes(headers);
+      if (exchange.key?.priority === 'bulk') exchange.wishes.priority = 'bulk';
+      const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
+      const dialect = dialectOf(dialectRoute, body, headers);
+      exchange.dialect = dialect;
+      const request = parseRequest(dialect.schema, body);
+      const role = chooseModel(dialect.role, dialect.modelOf(request), config.models);
+      checkModelAllowed(exchange.key, config.models[role]);
+      const context = { requestId: exchange.id, role, limits: config.limits };
+      const job = dialect.toJob(request, context);
+      if (dialect.isBulk?.(request)) exchange.wishes.priority = 'bulk';
+      exchange.role = role;
+      exchange.model = config.models[role].served_name;
+      exchange.inputs = dialect.countInputs(job);
+      exchange.timings.end('parse');
+      if (exchange.uncharged !== null) {
+        await rateGate.chargeWork(exchange, job);
+        exchange.timings.end('limit');
+      }
 
-    const result = await scheduler.run(job, exchange);
-    exchange.timings.endUpstream(result.upstreamMs);
-    exchange.promptTokens = result.promptTokens;
-    rateGate.settle(exchange, result.promptTokens);
-    exchange.cacheHits = result.cacheHits;
-    exchange.upstreams = result.upstreams;
+      const result = await scheduler.run(job, exchange);
+      exchange.timings.endUpstream(result.upstreamMs);
+      exchange.promptTokens = result.promptTokens;
+      rateGate.settle(exchange, result.promptTokens);
+      exchange.cacheHits = result.cacheHits;
+      exchange.upstreams = result.upstreams;
 
-    exchange.res.setHeader('x-er-engine', result.engine);
-    exchange.res.setHeader('x-er-cache', `${result.cacheHits}/${exchange.inputs}`);
-    if (result.truncated.length > 0) exchange.res.setHeader('x-er-truncated', toRanges(result.truncated));
-    const form = dialect.formOf?.(result, request, context);
-    await sendAnswer(exchange, dialect.toAnswer(result, request, context), form);
-  }, true);
+      exchange.res.setHeader('x-er-engine', result.engine);
+      exchange.res.setHeader('x-er-cache', `${result.cacheHits}/${exchange.inputs}`);
+      if (result.truncated.length > 0) exchange.res.setHeader('x-er-truncated', toRanges(result.truncated));
+      const form = dialect.formOf?.(result, request, context);
+      await sendAnswer(exchange, dialect.toAnswer(result, request, context), form);
+    },
+    true,
+  );
 }
 
 /** The body by a dialect's schema. Throws RequestError with the first thing that is wrong. */
