@@ -111,11 +111,10 @@ test('when there is room again the audit trail goes on, and the log says how muc
     'default',
     '--since',
     '5m',
-    '--limit',
-    '3',
+    '--limit', '2',
   );
   assert.equal(shown.code, 0, shown.output);
-  assert.match(shown.output, /^time .*\n(.*default +127\.0\.0\.1.*\n){3}$/);
+  assert.match(shown.output, /^time .*\n(.*default +127\.0\.0\.1.*\n){2}$/);
 });
 
 test('with every log on the full disk from the start on the system comes up and answers, and nothing restarts', async () => {
