@@ -79,6 +79,12 @@ class Crowd {
     return this.sent - this.answers.length - this.broken;
   }
 
+  /** What became of them, for the message of a test that fails. */
+  describe(): string {
+    const answers = this.answers.map(({ status, code }) => `${status} ${code ?? ''}`);
+    return `${this.sent} sent, ${this.broken} broken, answered: ${answers.join(', ')}`;
+  }
+
   async disperse(): Promise<void> {
     this.#hangUp.abort();
     await this.#agent.destroy();
@@ -115,8 +121,15 @@ async function inFlight(): Promise<number> {
   const [scheduler] = await processStatuses<ModelsStatus>(stack.runDir, 'scheduler');
   return scheduler?.status.inFlight ?? Number.NaN;
 }
-const isInFlight = (count: number) =>
-  waitFor(`${count} requests in flight`, async () => (await inFlight()) === count, patient);
+async function isInFlight(count: number, ...crowds: Crowd[]): Promise<void> {
+  const what = `${count} requests in flight`;
+  try {
+    await waitFor(what, async () => (await inFlight()) === count, patient);
+  } catch (cause) {
+    const told = crowds.map(crowd => crowd.describe());
+    throw new Error(`${what} expected, there are ${await inFlight()}; ${told.join('; ')}`, { cause });
+  }
+}
 
 function memoryOf(pid: number): number {
   const kilobytes = /^Pss: +(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
@@ -169,7 +182,7 @@ test('of 520 requests that the model never answers exactly 500 are held, 20 get 
   const crowd = new Crowd();
   crowd.sendWithFreshKeys(520);
   await waitFor('20 refusals', () => crowd.answers.length === 20, patient);
-  await isInFlight(concurrency);
+  await isInFlight(concurrency, crowd);
   assert.equal(crowd.waiting, concurrency);
   for (const { status, code, headers } of crowd.answers) {
     assert.equal(status, 503);
@@ -193,21 +206,21 @@ test('kill -9 of a worker frees the permits that it held, and no others', async 
   await embedding.fault({ mode: 'hang' });
   const crowd = new Crowd();
   crowd.sendWithFreshKeys(concurrency);
-  await isInFlight(concurrency);
+  await isInFlight(concurrency, crowd);
   const statuses = await processStatuses<{ inFlight: number }>(stack.runDir, 'gateway');
   const busiest = statuses.sort((one, other) => other.status.inFlight - one.status.inFlight)[0];
   assert.ok(busiest && busiest.status.inFlight > 1, 'a worker that holds some');
   const held = busiest.status.inFlight;
 
   process.kill(busiest.pid, 'SIGKILL');
-  await isInFlight(concurrency - held);
+  await isInFlight(concurrency - held, crowd);
   await waitFor('their clients to see it', () => crowd.broken === held, patient);
   assert.equal(crowd.waiting, concurrency - held);
 
   const more = new Crowd();
   more.send(held + 5, nextKey());
   await waitFor('5 refusals', () => more.answers.length === 5, patient);
-  await isInFlight(concurrency);
+  await isInFlight(concurrency, crowd, more);
   assert.ok(more.answers.every(({ status }) => status === 503));
   assert.equal(more.waiting, held);
 
