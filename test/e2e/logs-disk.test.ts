@@ -111,7 +111,8 @@ test('when there is room again the audit trail goes on, and the log says how muc
     'default',
     '--since',
     '5m',
-    '--limit', '2',
+    '--limit',
+    '2',
   );
   assert.equal(shown.code, 0, shown.output);
   assert.match(shown.output, /^time .*\n(.*default +127\.0\.0\.1.*\n){2}$/);
