@@ -18,7 +18,7 @@ import { allowOrigins, sendHsts } from './transport/browser-headers.ts';
 
 /** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes, and the dashboard's login. */
 export function createApp(dependencies: RequestDependencies, draining: () => AbortSignal): Express {
-  const { config, scheduler, callers, logger } = dependencies;
+  const { config, scheduler, callers, audit, recorder, logger } = dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -29,7 +29,8 @@ export function createApp(dependencies: RequestDependencies, draining: () => Abo
   if (tls.hsts_seconds > 0) app.use(sendHsts(tls.hsts_seconds, callers));
   if (origins.length > 0) app.use(allowOrigins(origins));
 
-  addHealthRoutes(app, { models: () => scheduler.models, isDraining: () => draining().aborted });
+  const isDraining = () => draining().aborted;
+  addHealthRoutes(app, { models: () => scheduler.models, isDraining, audit, recorder, callers });
 
   for (const route of dialectRoutes) app.post(route.path, handleModelRequest(route, dependencies));
 

@@ -60,6 +60,9 @@ export function createProxy(
         exchange.timings.end('upstream');
         setCommonHeaders(exchange);
         until?.(exchange).addEventListener('abort', () => endWhole(proxyResponse, res), { once: true });
+        proxyResponse.on('data', chunk => {
+          exchange.bytesOut += (chunk as Buffer).length;
+        });
       },
       error: (error, req, res) => {
         const exchange = exchanges.get(req);
@@ -82,6 +85,7 @@ export function createProxy(
     const { req } = exchange;
     exchanges.set(req, exchange);
     if (req.httpVersionMajor === 2) sayHowBodyEnds(req as unknown as Http2ServerRequest);
+    recordBeforeEnd(exchange);
     await proxy(exchange.req, exchange.res, () => {});
   };
 }
@@ -102,6 +106,16 @@ function endWhole(source: IncomingMessage, res: ServerResponse): void {
     if (res.req.httpVersionMajor === 1) res.req.socket.end();
   });
   source.destroy();
+}
+
+/** The library ends the answer itself; the record is kept before. */
+function recordBeforeEnd(exchange: Exchange): void {
+  const { res } = exchange;
+  const end = res.end.bind(res) as (...args: unknown[]) => typeof res;
+  res.end = ((...args: unknown[]) => {
+    if (!exchange.isRecorded) exchange.onAnswered();
+    return end(...args);
+  }) as typeof res.end;
 }
 
 /** The path without `api_key`: our key is none of the target's business. */
