@@ -65,6 +65,16 @@ const withLazyTls = {
   },
 };
 
+/** Traces are off in most systems: what makes them is a bundle of its own, loaded when they are on. */
+const withLazyTracing = {
+  name: 'with-lazy-tracing',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/tracing\/otel\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './tracing.cjs', external: true } : undefined,
+    );
+  },
+};
+
 /** The first lines of a process. */
 const startScript = (app, bundle) => `'use strict';
 require('../../apps/cli/node-version.cjs').refuseOldNode('${app}');
@@ -75,6 +85,7 @@ const apps = Object.keys(sources).filter(app => existsSync(join(root, sources[ap
 const entryPoints = Object.fromEntries(apps.map(app => [`${app}/main`, join(root, sources[app], 'main.ts')]));
 const tokenizeThread = join(root, 'apps/scheduler/src/tokenize/thread.ts');
 if (existsSync(tokenizeThread)) entryPoints['scheduler/tokenize-thread'] = tokenizeThread;
+entryPoints['gateway/tracing'] = join(root, 'apps/gateway/src/tracing/otel.ts');
 entryPoints.ecosystem = join(root, 'apps/cli/src/ecosystem.ts');
 
 const stamp = sourceStamp(root);
@@ -92,7 +103,7 @@ const { outputFiles } = await buildOrExit({
   minifySyntax: true,
   legalComments: 'none',
   external,
-  plugins: [withoutZodLocales, withLazyTls],
+  plugins: [withoutZodLocales, withLazyTls, withLazyTracing],
   logLevel: 'warning',
 });
 

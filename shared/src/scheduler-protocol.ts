@@ -15,6 +15,8 @@ export interface RunParams<AnyJob extends Job = Job> {
   noStore: boolean;
   /** When the caller stops waiting, Unix time in milliseconds. */
   deadlineAt: number;
+  /** W3C Trace Context, for the model server; absent when traces are off. */
+  traceparent?: string;
 }
 
 /**

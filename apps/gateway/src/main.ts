@@ -40,10 +40,14 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const audit = new AuditFile(config.logs.dir, instance, logger);
   onStop(() => audit.close());
 
-  const recorder = new Recorder(
-    createGatewayMetrics(register, () => listener.connections),
-    audit,
-  );
+  const { url, sample_ratio: sampleRatio } = config.tracing;
+  const tracer =
+    url === null
+      ? null // its code is a bundle of its own, which most systems never load
+      : (await import('./tracing/otel.ts')).createTracer({ url, sampleRatio, instance, logger });
+  onStop(() => tracer?.close());
+  const metrics = createGatewayMetrics(register, () => listener.connections);
+  const recorder = new Recorder(metrics, audit, tracer);
   createProcessMetrics(register, 'gateway');
   const app = createApp({ config, keys, store, scheduler, recorder, logger }, () => listener.draining);
   const listener = new Listener(app, config.gateway);

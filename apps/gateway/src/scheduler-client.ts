@@ -48,6 +48,7 @@ export class SchedulerClient {
       noStore: exchange.wishes.noStore,
       deadlineAt: Math.ceil(Date.now() + remainingMs),
     };
+    if (exchange.trace) params.traceparent = exchange.trace.traceparent;
     return this.#frames.call('run', params, {
       timeoutMs: remainingMs,
       timeoutError: () =>

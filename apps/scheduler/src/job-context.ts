@@ -13,6 +13,8 @@ export interface JobContext {
   arrivedAt: number;
   /** Aborts when the caller hangs up or its deadline passes. */
   signal: AbortSignal;
+  /** For the model server (W3C Trace Context); undefined when traces are off. */
+  traceparent?: string | undefined;
   /** What the caller calls its inputs, for errors; the model's usual name when absent. */
   field?: string;
 }

@@ -59,7 +59,7 @@ export class ModelLane {
     const results = new Array<ItemResult>(inputs.length);
     const waiting: { item: Item; waiter: Waiter }[] = [];
     const fresh: Item[] = [];
-    const job = {};
+    const job = { traceparent: context.traceparent };
     let cacheHits = 0;
 
     await new Promise<void>((resolve, reject) => {

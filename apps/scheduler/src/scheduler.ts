@@ -128,7 +128,7 @@ export class Scheduler {
     const leave = () => deadline.abort(signal.reason);
     signal.addEventListener('abort', leave, { once: true });
     try {
-      const { requestId, keyId, priority, noStore, deadlineAt } = params;
+      const { requestId, keyId, priority, noStore, deadlineAt, traceparent } = params;
       const arrivedAt = performance.now();
       const context = {
         requestId,
@@ -137,6 +137,7 @@ export class Scheduler {
         noStore,
         deadlineAt,
         arrivedAt,
+        traceparent,
         signal: deadline.signal,
       };
       return (await this.#dispatch(params.job, context)) as ResultOf<AnyJob>;

@@ -241,6 +241,22 @@ export const configSchema = z.strictObject({
         .meta({ description: 'How long after its answer a request can get feedback, at most.' }),
     })
     .prefault({}),
+  tracing: z
+    .strictObject({
+      url: z
+        .url({ protocol: /^https?$/ })
+        .nullable()
+        .default(null)
+        .meta({
+          description:
+            'Where an OpenTelemetry collector takes traces (OTLP over HTTP): http://127.0.0.1:4318/v1/traces. Empty: no traces.',
+        }),
+      sample_ratio: z.number().min(0).max(1).default(1).meta({
+        description:
+          'Share of the requests that are traced when their caller does not say (`traceparent`), 0 to 1.',
+      }),
+    })
+    .prefault({}),
   monitor: z
     .strictObject({
       port: port(2049, 'Loopback port of metrics and dashboard, without a key.'),

@@ -36,6 +36,8 @@ const samples: Record<string, [text: string, value: unknown]> = {
   ER_BATCH_WINDOW_MS: ['7.5', 7.5],
   ER_FEEDBACK_MAX_BYTES: ['0', 0],
   ER_FEEDBACK_KEEP_SECONDS: ['60', 60],
+  ER_TRACING_URL: ['http://collector:4318/v1/traces', 'http://collector:4318/v1/traces'],
+  ER_TRACING_SAMPLE_RATIO: ['0.1', 0.1],
   ER_MONITOR_PORT: ['3002', 3002],
   ...Object.fromEntries(
     ['EMBEDDING', 'RERANKER'].flatMap(role => [

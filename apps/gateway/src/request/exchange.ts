@@ -3,6 +3,7 @@ import type { Role } from '@er-gateway/shared/config/schema';
 import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
+import type { RequestTrace } from '../tracing/request-tracer.ts';
 import { callerAddress } from './caller-address.ts';
 import type { RequestWishes } from './read-wishes.ts';
 import { RequestTimings } from './timings.ts';
@@ -60,6 +61,8 @@ export class Exchange {
   errorMessage: string | null = null;
   /** What an administrator changed. */
   change: AdminChange | null = null;
+  /** null when traces are off. */
+  trace: RequestTrace | null = null;
 
   constructor(req: Request, res: Response, route: Route) {
     this.req = req;

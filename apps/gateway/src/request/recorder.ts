@@ -1,20 +1,23 @@
 import { toRouteLabel } from '@er-gateway/shared/metrics/definitions';
 import type { GatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
 import type { AuditFile } from '../audit/audit-file.ts';
+import type { RequestTracer } from '../tracing/request-tracer.ts';
 import type { Exchange } from './exchange.ts';
 import { LastErrors } from './last-errors.ts';
 
 /** Status that the record of a request carries when its client left before the answer was complete (nginx's). */
 const clientClosedStatus = 499;
 
-/** Keeps the record of every request: one audit line and one set of observations, when its answer has ended. */
+/** Keeps the record of every request: one audit line, one set of observations and a trace, when its answer has ended. */
 export class Recorder {
   readonly #metrics: GatewayMetrics;
   readonly #audit: AuditFile;
   readonly lastErrors = new LastErrors();
+  readonly #tracer: RequestTracer | null;
   inFlight = 0;
 
-  constructor(metrics: GatewayMetrics, audit: AuditFile) {
+  constructor(metrics: GatewayMetrics, audit: AuditFile, tracer: RequestTracer | null) {
+    this.#tracer = tracer;
     this.#metrics = metrics;
     this.#audit = audit;
   }
@@ -22,6 +25,7 @@ export class Recorder {
   /** Counts the request as under way until its answer has ended or its connection is gone. */
   begin(exchange: Exchange): void {
     this.inFlight++;
+    if (this.#tracer) exchange.trace = this.#tracer.begin(exchange);
     this.#metrics.requestsInFlight.inc();
     exchange.res.once('close', () => {
       this.inFlight--;
@@ -34,6 +38,7 @@ export class Recorder {
     const { res, req, timings, key, route } = exchange;
     const status = res.writableFinished ? res.statusCode : clientClosedStatus;
     const totalMs = timings.total();
+    exchange.trace?.end(status, totalMs);
     const label = toRouteLabel(route.name);
     this.#metrics.requests.inc({ route: label, status: String(status) });
     this.#metrics.requestDuration.series({ route: label }).observe(totalMs / 1000);

@@ -37,9 +37,11 @@ export function createProxy(
     // Express leaves '/' of a path that the mount matched whole.
     pathRewrite: path => withoutKey(`${prefix}${path.replace(/^\/(?=$|\?)/, prefix === '' ? '/' : '')}`),
     on: {
-      proxyReq: (proxyRequest, _req, res) => {
+      proxyReq: (proxyRequest, req, res) => {
         proxyRequest.removeHeader('authorization');
         proxyRequest.removeHeader('cookie');
+        const trace = exchanges.get(req)?.trace;
+        if (trace) proxyRequest.setHeader('traceparent', trace.traceparent);
         // httpxy misses a hang-up before the first byte on HTTP/2 (nodejs/node#38916).
         res.once('close', () => {
           if (!res.writableEnded) proxyRequest.destroy();

@@ -17,6 +17,12 @@ export interface Waiter {
   reject: (error: Error) => void;
 }
 
+/** What items of one request share. */
+export interface JobOfItems {
+  /** W3C Trace Context of the request; undefined when traces are off. */
+  traceparent?: string | undefined;
+}
+
 /** What of an item goes to the model server. */
 export type ItemInput =
   | { kind: 'ids'; ids: Int32Array | number[] }
@@ -35,7 +41,7 @@ export class Item {
   readonly keyId: string;
   readonly priority: PriorityClass;
   /** Items of one job share it; servers that only tell a call's sum of tokens get items of one job at a time. */
-  readonly job: object;
+  readonly job: JobOfItems;
   /** Calls that this item was in and that failed. */
   failedCalls = 0;
   /** Called when the last waiter leaves. */
@@ -53,7 +59,7 @@ export class Item {
     tokens: number;
     keyId: string;
     priority: PriorityClass;
-    job: object;
+    job: JobOfItems;
     onSettled?: () => void;
   }) {
     this.input = options.input;
@@ -98,4 +104,11 @@ export class Item {
     this.#isSettled = true;
     this.#onSettled?.();
   }
+}
+
+/** The trace that a call of these items belongs to; undefined when it serves several requests, or traces are off. */
+export function traceparentOf(items: readonly Item[]): string | undefined {
+  const job = items[0]?.job;
+  if (job?.traceparent === undefined) return undefined;
+  return items.every(item => item.job === job) ? job.traceparent : undefined;
 }

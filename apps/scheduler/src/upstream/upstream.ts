@@ -135,13 +135,14 @@ export class Upstream {
   }
 
   /**
-   * Sends JSON, returns the answer's body in the pieces in which it came: a batch of vectors is large, and each copy of it
-   * brings the next collection of garbage nearer. Throws UpstreamFailure, or the signal's reason when it aborts.
+   * Sends JSON, as a part of a trace when there is one; returns the answer's body in the pieces in which it came: a batch of
+   * vectors is large, and each copy of it brings the next collection of garbage nearer. Throws UpstreamFailure, or the
+   * signal's reason when it aborts.
    */
-  async post(path: string, body: string, signal: AbortSignal): Promise<Buffer[]> {
+  async post(path: string, body: string, signal: AbortSignal, traceparent?: string): Promise<Buffer[]> {
     try {
       const untilDown = AbortSignal.any([signal, this.#down.signal]);
-      return await this.#request(this.#calls, { method: 'POST', path, body }, untilDown);
+      return await this.#request(this.#calls, { method: 'POST', path, body, traceparent }, untilDown);
     } catch (error) {
       if (error instanceof UpstreamFailure && error.kind === 'refused') this.#setDown(error.message);
       throw error;
@@ -202,11 +203,8 @@ export class Upstream {
     return Buffer.concat(await this.#request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs)));
   }
 
-  async #request(
-    pool: Pool,
-    { method, path, body }: UpstreamRequest,
-    signal: AbortSignal,
-  ): Promise<Buffer[]> {
+  async #request(pool: Pool, request: UpstreamRequest, signal: AbortSignal): Promise<Buffer[]> {
+    const { method, path, body, traceparent } = request;
     let status: number;
     const pieces: Buffer[] = [];
     try {
@@ -215,7 +213,7 @@ export class Upstream {
         method,
         body,
         signal,
-        ...(body !== null && { headers: { 'content-type': 'application/json' } }),
+        ...(body !== null && { headers: traceparent ? { ...jsonHeaders, traceparent } : jsonHeaders }),
       });
       const answer = await unlessAborted(asked, signal);
       status = answer.statusCode;
@@ -241,7 +239,10 @@ interface UpstreamRequest {
   method: 'GET' | 'POST';
   path: string;
   body: string | null;
+  traceparent?: string | undefined;
 }
+
+const jsonHeaders = { 'content-type': 'application/json' };
 
 function createPool(origin: string, connections: number): Pool {
   return new Pool(origin, {

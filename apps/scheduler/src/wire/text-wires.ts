@@ -1,3 +1,4 @@
+import { traceparentOf } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { areFinite, bytesOfBase64 } from './float-bytes.ts';
@@ -22,7 +23,7 @@ export const textEmbedWire: Wire = {
     );
     const body = { model: upstream.model?.id, input, encoding_format: 'base64' };
     const answer = parseList<TextAnswer>(
-      await upstream.post('/v1/embeddings', JSON.stringify(body), signal),
+      await upstream.post('/v1/embeddings', JSON.stringify(body), signal, traceparentOf(items)),
       items.length,
     );
     return answer.data.map(({ embedding }, place) => {
@@ -54,7 +55,7 @@ export const textScoreWire: Wire = {
       ...(instruction !== null && { instruction }),
     };
     const answer = parseList<TextAnswer>(
-      await upstream.post('/score', JSON.stringify(body), signal),
+      await upstream.post('/score', JSON.stringify(body), signal, traceparentOf(items)),
       items.length,
     );
     return answer.data.map(({ score }, place) => {

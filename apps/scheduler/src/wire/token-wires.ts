@@ -1,4 +1,4 @@
-import type { Item } from '../queue/item.ts';
+import { type Item, traceparentOf } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { areFinite, bytesOfBase64 } from './float-bytes.ts';
@@ -55,7 +55,10 @@ async function pool(upstream: Upstream, items: readonly Item[], signal: AbortSig
     return `[${input.ids.join(',')}]`;
   });
   const body = `{"model":${JSON.stringify(upstream.model?.id)},"input":[${inputs.join(',')}],"encoding_format":"base64"}`;
-  const answer = parseList<PoolingAnswer>(await upstream.post('/pooling', body, signal), items.length);
+  const answer = parseList<PoolingAnswer>(
+    await upstream.post('/pooling', body, signal, traceparentOf(items)),
+    items.length,
+  );
   return answer.data.map(({ data }) => bytesOfBase64(typeof data === 'string' ? data : ''));
 }
 
