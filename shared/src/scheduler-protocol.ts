@@ -11,6 +11,10 @@ export interface RunParams<AnyJob extends Job = Job> {
   /** Whose turn it is: fairness is between keys. */
   keyId: string;
   priority: 'interactive' | 'bulk';
+  /** The key's part of a busy model, against the 1 of others. */
+  weight?: number;
+  /** Part of the cap on requests in flight that the key may take up. */
+  concurrencyShare?: number;
   /** Neither look into the cache nor fill it (`Cache-Control: no-store`). */
   noStore: boolean;
   /** When the caller stops waiting, Unix time in milliseconds. */
@@ -124,6 +128,8 @@ export interface ResultBase {
   promptTokens: number;
   /** Items answered from the cache. */
   cacheHits: number;
+  /** `host:port` of the model servers that worked on it; none when all of it was in the cache. */
+  upstreams: string[];
   /** Indexes of the inputs that were cut. */
   truncated: number[];
   /** Time between arrival and dispatch, and from then to the answer, in milliseconds. */

@@ -175,6 +175,69 @@ function conforms(kind: string, skip: string | false, startServer: () => Promise
       assert.equal((await store.consume(other, minute(1), 1)).isAllowed, true);
     });
 
+    const units = (requests: number, inputs: number, tokens: number) => ({ requests, inputs, tokens });
+    const work = (
+      requests: number | null,
+      inputs: number | null,
+      tokens: number | null,
+      windowSeconds = 60,
+    ) => ({
+      windowSeconds,
+      requests,
+      inputs,
+      tokens,
+    });
+
+    it('charges requests, inputs and tokens together or not at all', async () => {
+      const store = await open();
+      const id = freshId();
+      const limits = work(10, 20, 1000);
+      const first = await store.charge(id, limits, units(1, 5, 600));
+      assert.deepEqual([first.isAllowed, first.used], [true, units(1, 5, 600)]);
+      assert.ok(first.resetMs > 59_000 && first.resetMs <= 60_000, `${first.resetMs} ms`);
+      const tooMany = await store.charge(id, limits, units(1, 5, 600));
+      assert.deepEqual([tooMany.isAllowed, tooMany.used], [false, units(1, 5, 600)], 'nothing is charged');
+      const rest = await store.charge(id, limits, units(1, 15, 400));
+      assert.deepEqual([rest.isAllowed, rest.used], [true, units(2, 20, 1000)]);
+      assert.equal((await store.charge(id, limits, units(1, 1, 0))).isAllowed, false);
+      assert.equal(
+        (await store.charge(id, work(10, null, null), units(1, 1, 1))).isAllowed,
+        true,
+        'no limit',
+      );
+      assert.equal((await store.charge(freshId(), limits, units(1, 1, 1))).used.requests, 1, 'keys apart');
+    });
+
+    it('gives back, never below nothing, and asks for nothing without opening a window', async () => {
+      const store = await open();
+      const id = freshId();
+      const limits = work(10, 10, 100);
+      const asked = await store.charge(id, limits, units(0, 0, 0));
+      assert.deepEqual(asked, { isAllowed: true, used: units(0, 0, 0), resetMs: 0 });
+      assert.equal((await store.charge(id, limits, units(0, -3, -3))).resetMs, 0);
+      await store.charge(id, limits, units(1, 10, 50));
+      const given = await store.charge(id, work(null, null, null), units(0, -4, -70));
+      assert.deepEqual([given.isAllowed, given.used], [true, units(1, 6, 0)]);
+      assert.equal((await store.charge(id, limits, units(1, 4, 100))).isAllowed, true);
+    });
+
+    it('allows exactly the limit of inputs to 8 connections at once, and opens a new window after the old one', async () => {
+      const stores = await Promise.all(Array.from({ length: 8 }, open));
+      const id = freshId();
+      const calls = stores.flatMap(store =>
+        Array.from({ length: 50 }, () => store.charge(id, work(1000, 300, null), units(1, 3, 9))),
+      );
+      const outcomes = await Promise.all(calls);
+      assert.equal(outcomes.filter(({ isAllowed }) => isAllowed).length, 100);
+      const [store] = stores;
+      const other = freshId();
+      await store?.charge(other, work(1, 1, 1, 1), units(1, 1, 1));
+      const isFresh = async () =>
+        (await store?.charge(other, work(1, 1, 1, 1), units(0, 0, 0)))?.used.requests === 0;
+      await waitFor('the end of the window', isFresh);
+      assert.equal((await store?.charge(other, work(1, 1, 1, 1), units(1, 1, 1)))?.isAllowed, true);
+    });
+
     it('finds the keys of every source, and none after all sources dropped them', async () => {
       const store = await open();
       const reader = await open();

@@ -6,6 +6,7 @@ import type { KeyView } from '@er-gateway/shared/keys/key-grants';
 import type { Command } from 'commander';
 import { type CommandContext, CommandError } from './command-context.ts';
 import { askGateway, gatewayUrl } from './gateway-request.ts';
+import { momentOf, secondsOf } from './moment.ts';
 import { runningSystem } from './running-system.ts';
 import { table } from './table.ts';
 
@@ -132,7 +133,7 @@ function grantsOf(options: GrantOptions): Record<string, unknown> {
     ['concurrency_share', options.concurrencyShare, Number],
     ['priority', options.priority, text => text],
     ['weight', options.weight, Number],
-    ['expires_at', options.expires, timeOf],
+    ['expires_at', options.expires, text => new Date(momentOf(text, 1)).toISOString()],
     ['allowed_addresses', options.allow, list],
   ];
   return Object.fromEntries(
@@ -203,20 +204,4 @@ function readText(file: string): string {
   } catch (error) {
     throw new CommandError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`);
   }
-}
-
-const unitSeconds: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
-
-/** `90`, `30m`, `24h`, `7d` in seconds. Throws CommandError. */
-function secondsOf(text: string): number {
-  const [, count, unit = 's'] = /^(\d{1,9})([smhd])?$/.exec(text) ?? [];
-  if (count === undefined) throw new CommandError(`${text} is no length of time; write 30m, 24h, 7d`);
-  return Number(count) * (unitSeconds[unit] ?? 1);
-}
-
-/** A length of time from now, or a date, as ISO 8601. Throws CommandError. */
-function timeOf(text: string): string {
-  const at = /^\d{1,9}[smhd]$/.test(text) ? Date.now() + secondsOf(text) * 1000 : Date.parse(text);
-  if (Number.isNaN(at)) throw new CommandError(`${text} is no time; write 30d, or 2027-01-31`);
-  return new Date(at).toISOString();
 }

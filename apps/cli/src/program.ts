@@ -1,5 +1,6 @@
 import { globSync } from 'node:fs';
 import { Command } from 'commander';
+import { addAuditCommands } from './audit.ts';
 import type { CommandContext } from './command-context.ts';
 import { dev } from './dev.ts';
 import { doctor } from './doctor.ts';
@@ -64,6 +65,7 @@ export function createProgram(context: CommandContext): Command {
     .action((model, { json = false }) => modelsStatus(context, rolesNamed(model), json));
 
   addKeyCommands(program, context);
+  addAuditCommands(program, context);
   program
     .command('reload')
     .description('replace the gateway workers by those of the present build, without a lost request')

@@ -17,14 +17,15 @@ import { sendTeiInfo } from './routes/tei-info.ts';
 
 /** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes, and the dashboard's login. */
 export function createApp(dependencies: RequestDependencies, draining: () => AbortSignal): Express {
-  const { config, scheduler, logger } = dependencies;
+  const { config, scheduler, audit, recorder, logger } = dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
   app.enable('case sensitive routing');
 
-  addHealthRoutes(app, { models: () => scheduler.models, isDraining: () => draining().aborted });
+  const isDraining = () => draining().aborted;
+  addHealthRoutes(app, { models: () => scheduler.models, isDraining, audit, recorder });
 
   for (const route of dialectRoutes) app.post(route.path, handleModelRequest(route, dependencies));
 

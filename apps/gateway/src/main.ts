@@ -1,3 +1,6 @@
+import { auditFolder } from '@er-gateway/shared/audit/audit-names';
+import { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
+import { claimWorkerLane } from '@er-gateway/shared/audit/claim-lane';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { serveControl } from '@er-gateway/shared/control-server';
 import type { GatewayStatus } from '@er-gateway/shared/gateway-status';
@@ -11,8 +14,9 @@ import { createStore } from '@er-gateway/shared/state/create-store';
 import { ResilientStore } from '@er-gateway/shared/state/resilient-store';
 import { register } from 'prom-client';
 import { createApp } from './app.ts';
-import { AuditFile } from './audit/audit-file.ts';
 import { Listener } from './listener.ts';
+import { RateGate } from './request/charge-rate-limit.ts';
+import { FailureGuard } from './request/failure-guard.ts';
 import { Recorder } from './request/recorder.ts';
 import { SchedulerClient } from './scheduler-client.ts';
 
@@ -37,7 +41,18 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
     config.gateway.timeout_seconds * 1000,
   );
   onStop(() => scheduler.close());
-  const audit = new AuditFile(config.logs.dir, instance, logger);
+  const folder = auditFolder(config.logs.dir);
+  const { lane, release } = await claimWorkerLane(folder, instance);
+  onStop(release);
+  const metrics = createGatewayMetrics(register, () => listener.connections);
+  const audit = new AuditWriter({
+    folder,
+    lane,
+    maxFileBytes: config.audit.max_file_bytes,
+    logger,
+    onFailing: isFailing => metrics.auditFailing.set(isFailing ? 1 : 0),
+    onLost: () => metrics.auditLost.inc(),
+  });
   onStop(() => audit.close());
 
   const { url, sample_ratio: sampleRatio } = config.tracing;
@@ -46,10 +61,12 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
       ? null // its code is a bundle of its own, which most systems never load
       : (await import('./tracing/otel.ts')).createTracer({ url, sampleRatio, instance, logger });
   onStop(() => tracer?.close());
-  const metrics = createGatewayMetrics(register, () => listener.connections);
   const recorder = new Recorder(metrics, audit, tracer);
   createProcessMetrics(register, 'gateway');
-  const app = createApp({ config, keys, store, scheduler, recorder, logger }, () => listener.draining);
+  const rateGate = new RateGate(store, config.limits);
+  const guard = new FailureGuard(store);
+  const dependencies = { config, keys, store, rateGate, guard, scheduler, recorder, audit, logger };
+  const app = createApp(dependencies, () => listener.draining);
   const listener = new Listener(app, config.gateway);
   // Before the listener, so that it ends after it: what is counted while draining is seen.
   const status = (): GatewayStatus => ({

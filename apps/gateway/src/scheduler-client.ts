@@ -45,6 +45,10 @@ export class SchedulerClient {
       requestId: exchange.id,
       keyId: exchange.key?.id ?? '',
       priority: exchange.wishes.priority,
+      ...(exchange.key?.weight !== undefined && { weight: exchange.key.weight }),
+      ...(exchange.key?.concurrency_share !== undefined && {
+        concurrencyShare: exchange.key.concurrency_share,
+      }),
       noStore: exchange.wishes.noStore,
       deadlineAt: Math.ceil(Date.now() + remainingMs),
     };

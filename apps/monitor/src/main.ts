@@ -1,4 +1,6 @@
 import type { Server } from 'node:http';
+import { AuditKeeper } from '@er-gateway/shared/audit/audit-keeper';
+import { auditFolder } from '@er-gateway/shared/audit/audit-names';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { serveControl } from '@er-gateway/shared/control-server';
 import { runProcess } from '@er-gateway/shared/lifecycle';
@@ -74,6 +76,15 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
     observe().catch(error => logger.error('the processes could not be looked at', { error }));
   const timer = setInterval(look, observeEveryMs);
   onStop(() => clearInterval(timer));
+
+  const keeper = new AuditKeeper({
+    folder: auditFolder(config.logs.dir),
+    retentionDays: config.audit.retention_days,
+    maxTotalBytes: config.audit.max_total_bytes,
+    logger,
+  });
+  onStop(() => keeper.close());
+  keeper.start();
 
   const behindGateway = createRoutes({ pages, logger, refuse: () => null });
   const onLoopback = createRoutes({

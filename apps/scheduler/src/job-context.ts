@@ -5,6 +5,8 @@ export interface JobContext {
   requestId: string;
   keyId: string;
   priority: PriorityClass;
+  /** The key's part of a busy model, against the 1 of others; 1 when absent. */
+  weight?: number;
   /** Neither look into the cache nor fill it. */
   noStore: boolean;
   /** Unix time in milliseconds. */

@@ -30,6 +30,8 @@ export interface PreparedInput {
 export interface LaneOutcome {
   results: ItemResult[];
   cacheHits: number;
+  /** `host:port` of the servers that worked on them. */
+  upstreams: string[];
   queueMs: number;
   upstreamMs: number;
 }
@@ -88,6 +90,7 @@ export class ModelLane {
             tokens,
             keyId: context.keyId,
             priority: context.priority,
+            weight: context.weight ?? 1,
             job,
             ...(key !== null && { onSettled: () => this.#underWay.delete(key) }),
           });
@@ -122,6 +125,7 @@ export class ModelLane {
     return {
       results,
       cacheHits,
+      upstreams: [...new Set(waiting.flatMap(({ item }) => item.upstream ?? []))],
       queueMs: Math.max(0, dispatchedAt - context.arrivedAt),
       upstreamMs: now - dispatchedAt,
     };

@@ -100,7 +100,7 @@ export class Scheduler {
   /** Runs one job. Throws RequestError; an abort of `signal` (the caller left) ends its work upstream too. */
   async run<AnyJob extends Job>(params: RunParams<AnyJob>, signal: AbortSignal): Promise<ResultOf<AnyJob>> {
     try {
-      const result = await this.#admission.run(() => this.#runWithDeadline(params, signal));
+      const result = await this.#admission.run(params, () => this.#runWithDeadline(params, signal));
       this.#usage.add(params.job, params.keyId, result.promptTokens);
       this.#answered.remember(params.job, result, params.keyId, params.requestId);
       return result;
@@ -128,12 +128,13 @@ export class Scheduler {
     const leave = () => deadline.abort(signal.reason);
     signal.addEventListener('abort', leave, { once: true });
     try {
-      const { requestId, keyId, priority, noStore, deadlineAt, traceparent } = params;
+      const { requestId, keyId, priority, weight = 1, noStore, deadlineAt, traceparent } = params;
       const arrivedAt = performance.now();
       const context = {
         requestId,
         keyId,
         priority,
+        weight,
         noStore,
         deadlineAt,
         arrivedAt,

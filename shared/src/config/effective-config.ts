@@ -99,6 +99,7 @@ function dropEmptySections(tree: Record<string, unknown>): Record<string, unknow
     'redis',
     'keys',
     'logs',
+    'audit',
     'models',
     'vllm',
     'cache',

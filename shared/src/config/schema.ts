@@ -102,6 +102,18 @@ export const configSchema = z.strictObject({
         .min(1)
         .default(100)
         .meta({ description: 'Requests a minute for each API key, over all workers.' }),
+      inputs_per_minute: z
+        .int()
+        .min(1)
+        .nullable()
+        .default(null)
+        .meta({ description: 'Texts and documents a minute for each API key. Empty: no limit.' }),
+      tokens_per_minute: z
+        .int()
+        .min(1)
+        .nullable()
+        .default(null)
+        .meta({ description: 'Tokens a minute for each API key. Empty: no limit.' }),
       concurrency: z
         .int()
         .min(1)
@@ -151,6 +163,20 @@ export const configSchema = z.strictObject({
         .max(100)
         .default(5)
         .meta({ description: 'Compressed logs kept for each model server.' }),
+    })
+    .prefault({}),
+  audit: z
+    .strictObject({
+      max_file_bytes: z.int().min(4096).default(67108864).meta({
+        description:
+          "A process's file of the audit trail is put away and compressed at this size, and each day.",
+      }),
+      retention_days: z.int().min(1).nullable().default(90).meta({
+        description: 'Files of the audit trail whose last line is older are deleted. Empty: none is.',
+      }),
+      max_total_bytes: z.int().min(65536).default(10737418240).meta({
+        description: 'What the audit trail may take up; its oldest files are deleted above that.',
+      }),
     })
     .prefault({}),
   run_dir: z.string().min(1).nullable().default(null).meta({

@@ -38,7 +38,12 @@ export const errorCatalogue = {
   rate_limit_exceeded: {
     status: 429,
     type: 'rate_limit_error',
-    about: 'The key used up its requests a minute.',
+    about: 'The key used up its requests, inputs or tokens a minute, or its share of the concurrency.',
+  },
+  too_many_failures: {
+    status: 429,
+    type: 'rate_limit_error',
+    about: 'Too many unknown API keys came from this address within a minute.',
   },
   client_closed_request: {
     status: 499,

@@ -52,9 +52,9 @@ export class KeyDirectory {
    * Who a key belongs to; null when it is no key. Keys of the file are found without the store. Throws `state_unavailable`
    * for others when the store cannot be asked.
    */
-  async find(presentedKey: string): Promise<KeyRecord | null> {
+  async find(presentedKey: string, hash = hashKey(presentedKey)): Promise<KeyRecord | null> {
     if (keyFormProblem(presentedKey) !== null) return null;
-    return this.findHash(hashKey(presentedKey));
+    return this.findHash(hash);
   }
 
   /** The same by the key's SHA-256, for who has shown the key before. */
@@ -62,6 +62,11 @@ export class KeyDirectory {
     const found = this.#options.keyFile.records.get(hash) ?? (await this.#options.store.findKey(hash));
     // Found by its hash, which a caller cannot steer; compared whole all the same.
     return found !== null && isSameHash(found.hash, hash) ? found : null;
+  }
+
+  /** Whether the key with this hash stands in this host's key file. */
+  isInFile(hash: string): boolean {
+    return this.#options.keyFile.records.has(hash);
   }
 
   close(): void {

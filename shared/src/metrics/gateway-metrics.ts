@@ -14,6 +14,8 @@ export function createGatewayMetrics(registry: Registry, countConnections: () =>
     requestsInFlight: createGauge(registry, 'er_requests_in_flight'),
     errors: createCounter(registry, 'er_request_errors_total'),
     rateLimited: createCounter(registry, 'er_rate_limited_total'),
+    auditLost: createCounter(registry, 'er_audit_lost_total'),
+    auditFailing: createGauge(registry, 'er_audit_failing'),
     inputs: createCounter(registry, 'er_inputs_total'),
     tokens: createCounter(registry, 'er_tokens_total'),
   };

@@ -1,4 +1,33 @@
 /**
+ * Lua: charges the three units of a key together or not at all. KEYS[1] is a hash that ends with its window; ARGV is the
+ * window in milliseconds, then limit (below 0: none) and cost of requests, inputs and tokens. Returns whether it was
+ * allowed, what is used of each unit, and the milliseconds until the window ends.
+ */
+export const chargeScript = `
+local key, window = KEYS[1], ARGV[1]
+local units = { 'requests', 'inputs', 'tokens' }
+local stored = redis.call('HMGET', key, unpack(units))
+local left = redis.call('PTTL', key)
+local allowed, opens, used, after = 1, false, {}, {}
+for unit = 1, 3 do
+  local limit, cost = tonumber(ARGV[unit * 2]), tonumber(ARGV[unit * 2 + 1])
+  used[unit] = tonumber(stored[unit] or 0)
+  after[unit] = math.max(0, used[unit] + cost)
+  if limit >= 0 and cost > 0 and used[unit] + cost > limit then allowed = 0 end
+  if cost > 0 then opens = true end
+end
+if allowed == 0 or (left < 0 and not opens) then
+  return { allowed, used[1], used[2], used[3], math.max(0, left) }
+end
+redis.call('HSET', key, 'requests', after[1], 'inputs', after[2], 'tokens', after[3])
+if left < 0 then
+  redis.call('PEXPIRE', key, window)
+  left = tonumber(window)
+end
+return { allowed, after[1], after[2], after[3], left }
+`;
+
+/**
  * Lua: makes ARGV's keys the keys of one source, in one step.
  *
  * KEYS[1] is a hash with a field for each key, its SHA-256, holding `{ <source>: <record as JSON text> }` (text, because

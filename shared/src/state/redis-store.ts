@@ -3,9 +3,10 @@ import { Redis, type Result } from 'ioredis';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import type { Logger } from '../logger.ts';
 import { RateLimits } from './rate-limits.ts';
-import { changeKeysScript, publishKeysScript } from './redis-scripts.ts';
+import { changeKeysScript, chargeScript, publishKeysScript } from './redis-scripts.ts';
 import { answerWithin } from './state-unavailable.ts';
 import {
+  type ChargeOutcome,
   type KeyChange,
   type KeyRecord,
   type ListedKey,
@@ -13,6 +14,9 @@ import {
   type RateLimit,
   type RateLimitOutcome,
   type StateStore,
+  type WorkCost,
+  type WorkLimits,
+  workUnits,
 } from './store.ts';
 
 declare module 'ioredis' {
@@ -20,6 +24,7 @@ declare module 'ioredis' {
   interface RedisCommander<Context> {
     publishKeys(key: string, ...args: (string | number)[]): Result<number, Context>;
     changeKeys(key: string, ...args: string[]): Result<number, Context>;
+    charge(key: string, ...args: number[]): Result<[number, number, number, number, number], Context>;
   }
 }
 
@@ -137,6 +142,16 @@ export class RedisStore implements StateStore {
     return answerWithin(this.#callTimeoutMs, this.#limits.consume(keyId, limit, cost));
   }
 
+  async charge(keyId: string, limits: WorkLimits, cost: WorkCost): Promise<ChargeOutcome> {
+    const done = this.#client.charge(
+      `er:work:${keyId}`,
+      limits.windowSeconds * 1000,
+      ...workUnits.flatMap(unit => [limits[unit] ?? -1, cost[unit]]),
+    );
+    const [allowed, requests, inputs, tokens, resetMs] = await answerWithin(this.#callTimeoutMs, done);
+    return { isAllowed: allowed === 1, used: { requests, inputs, tokens }, resetMs };
+  }
+
   onUp(listener: () => void): void {
     this.#client.on('ready', listener);
     if (this.#client.status === 'ready') setImmediate(listener);
@@ -209,6 +224,7 @@ function connect(url: string): Redis {
     reconnectOnError: error => error.message.startsWith('READONLY'),
     scripts: {
       publishKeys: { lua: publishKeysScript, numberOfKeys: 1 },
+      charge: { lua: chargeScript, numberOfKeys: 1 },
       changeKeys: { lua: changeKeysScript, numberOfKeys: 1 },
     },
   });

@@ -1,9 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../logger.ts';
 import { KeyCache, staleMs } from './key-cache.ts';
+import { MemoryWorkLimits } from './memory-work-limits.ts';
 import { memoryRateLimits } from './rate-limits.ts';
 import { stateUnavailable } from './state-unavailable.ts';
-import type { KeyChange, KeyRecord, ListedKey, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
+import {
+  type ChargeOutcome,
+  type KeyChange,
+  type KeyRecord,
+  type ListedKey,
+  type RateLimit,
+  type RateLimitOutcome,
+  type StateStore,
+  type WorkCost,
+  type WorkLimits,
+  workUnits,
+} from './store.ts';
 
 /** How long a lost store is bridged with what this worker knows, in milliseconds. */
 const bridgeMs = staleMs;
@@ -42,6 +54,7 @@ export class ResilientStore implements StateStore {
   readonly #keys: KeyCache;
   /** Kept over outages: a store that comes and goes gives no fresh share each time. */
   readonly #localLimits = memoryRateLimits();
+  readonly #localWork = new MemoryWorkLimits();
   readonly #published = new Map<string, readonly KeyRecord[]>();
   #outage: Outage | null = null;
 
@@ -116,6 +129,20 @@ export class ResilientStore implements StateStore {
     return this.#store.consume(keyId, limit, cost);
   }
 
+  async charge(keyId: string, limits: WorkLimits, cost: WorkCost): Promise<ChargeOutcome> {
+    if (!this.#outage) {
+      try {
+        return await this.#store.charge(keyId, limits, cost);
+      } catch (error) {
+        this.#beginOutage(error);
+      }
+    }
+    const local = this.#chargeLocally(keyId, limits, cost);
+    if (local) return local;
+    await this.#untilBack();
+    return this.#store.charge(keyId, limits, cost);
+  }
+
   onUp(listener: () => void): void {
     this.#store.onUp(listener);
   }
@@ -137,6 +164,18 @@ export class ResilientStore implements StateStore {
     const share = { ...limit, points: Math.ceil(limit.points / this.#workers) };
     const outcome = await this.#localLimits.consume(keyId, share, cost);
     return outcome.isAllowed ? { ...outcome, limit: limit.points } : null;
+  }
+
+  /** The same for all units. */
+  #chargeLocally(keyId: string, limits: WorkLimits, cost: WorkCost): ChargeOutcome | null {
+    if (this.#outage && this.#now() - this.#outage.since >= bridgeMs) return null;
+    const share = { ...limits };
+    for (const unit of workUnits) {
+      const limit = limits[unit];
+      if (limit !== null) share[unit] = Math.ceil(limit / this.#workers);
+    }
+    const outcome = this.#localWork.charge(keyId, share, cost);
+    return outcome.isAllowed ? outcome : null;
   }
 
   #beginOutage(error: unknown): void {

@@ -1,7 +1,17 @@
 import { FrameClient } from '../frames/frame-client.ts';
 import { keysChangedTopic, type StateMethods } from './state-protocol.ts';
 import { answerWithin } from './state-unavailable.ts';
-import type { KeyChange, KeyRecord, ListedKey, RateLimit, RateLimitOutcome, StateStore } from './store.ts';
+import type {
+  ChargeOutcome,
+  KeyChange,
+  KeyRecord,
+  ListedKey,
+  RateLimit,
+  RateLimitOutcome,
+  StateStore,
+  WorkCost,
+  WorkLimits,
+} from './store.ts';
 
 const publishTimeoutMs = 2000;
 /** The client counts the time too, but without answerWithin's care: it only forgets a call, long after. */
@@ -50,6 +60,10 @@ export class SocketStore implements StateStore {
 
   consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
     return this.#call('consume', { keyId, limit, cost });
+  }
+
+  charge(keyId: string, limits: WorkLimits, cost: WorkCost): Promise<ChargeOutcome> {
+    return this.#call('charge', { keyId, limits, cost });
   }
 
   onUp(listener: () => void): void {

@@ -1,4 +1,4 @@
-import type { KeyChange, KeyRecord, RateLimit } from './store.ts';
+import type { KeyChange, KeyRecord, RateLimit, WorkCost, WorkLimits } from './store.ts';
 
 /** The frame methods of the `state` app, by what they take. Their results are StateStore's. */
 export interface StateMethods {
@@ -7,6 +7,7 @@ export interface StateMethods {
   listKeys: null;
   changeKeys: KeyChange;
   consume: { keyId: string; limit: RateLimit; cost: number };
+  charge: { keyId: string; limits: WorkLimits; cost: WorkCost };
 }
 
 /** Topic of pushes with the hashes of keys that changed. */

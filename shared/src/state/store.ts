@@ -50,6 +50,34 @@ export interface RateLimitOutcome {
   resetMs: number;
 }
 
+/** What a key may use up in a window that starts with its first charge; null is no limit. */
+export interface WorkLimits {
+  windowSeconds: number;
+  requests: number | null;
+  inputs: number | null;
+  tokens: number | null;
+}
+
+/** Of each unit so much. Below 0 gives back. */
+export interface WorkCost {
+  requests: number;
+  inputs: number;
+  tokens: number;
+}
+
+/** The units of a cost, in the order in which they are shown. */
+export const workUnits = ['requests', 'inputs', 'tokens'] as const satisfies (keyof WorkCost)[];
+/** One of them. */
+export type WorkUnit = (typeof workUnits)[number];
+
+export interface ChargeOutcome {
+  isAllowed: boolean;
+  /** What is used up in the window, this charge included when it was allowed. */
+  used: WorkCost;
+  /** Time until the window ends, in milliseconds. */
+  resetMs: number;
+}
+
 /**
  * API keys and rate limits shared by all workers. Two drivers: Redis, and the `state` app; one conformance suite
  * (test/integration/state-store.test.ts) holds both. Every method is one round trip and ends within 100 ms or so
@@ -75,6 +103,11 @@ export interface StateStore {
    * makes no difference before the window ends. Cost 0 only asks: nothing is charged, and it is always allowed.
    */
   consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome>;
+  /**
+   * Charges all units of a key together, or none: allowed when every unit that costs something stays within its limit. A
+   * refused charge costs nothing. Of what is given back nothing falls below 0.
+   */
+  charge(keyId: string, limits: WorkLimits, cost: WorkCost): Promise<ChargeOutcome>;
   /** Calls back each time the store was reached anew (it may have forgotten everything), soon when it is up already. */
   onUp(listener: () => void): void;
   close(): Promise<void>;

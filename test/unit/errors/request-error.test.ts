@@ -20,6 +20,7 @@ const contract: Record<ErrorCode, [status: number, type: string]> = {
   request_too_large: [413, 'invalid_request_error'],
   unsupported_media_type: [415, 'invalid_request_error'],
   rate_limit_exceeded: [429, 'rate_limit_error'],
+  too_many_failures: [429, 'rate_limit_error'],
   client_closed_request: [499, 'invalid_request_error'],
   internal_error: [500, 'server_error'],
   upstream_failed: [502, 'server_error'],

@@ -11,6 +11,7 @@ const base = {
   engine: 'vllm',
   promptTokens: 7,
   cacheHits: 0,
+  upstreams: [],
   truncated: [],
   queueMs: 0,
   upstreamMs: 0,

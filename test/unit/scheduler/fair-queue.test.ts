@@ -112,6 +112,32 @@ test('take of one job stops where another job begins', () => {
   assert.equal(queue.take({ items: 8, tokens: 100 }, true).length, 1);
 });
 
+test('a key of weight 3 gets three times the tokens of a key of weight 1 while both have much to do', () => {
+  const queue = new FairQueue();
+  const push = (keyId: string, weight: number) => {
+    const item = new Item({
+      input: { kind: 'text', text: '' },
+      tokens: 64,
+      keyId,
+      priority: 'interactive',
+      weight,
+      job: {},
+    });
+    item.join(waiter);
+    queue.push(item);
+  };
+  for (let index = 0; index < 4000; index++) {
+    push('heavy', 3);
+    push('light', 1);
+  }
+  const counts = { heavy: 0, light: 0 };
+  for (let batch = 0; batch < 40; batch++) {
+    for (const item of queue.take({ items: 64, tokens: 4096 })) counts[item.keyId as 'heavy']++;
+  }
+  const ratio = counts.heavy / counts.light;
+  assert.ok(ratio > 2.6 && ratio < 3.4, `heavy/light ${ratio}`);
+});
+
 test('its age is that of the item that came first, of whatever key and class', () => {
   const queue = new FairQueue();
   assert.equal(queue.ageMs(performance.now()), 0);

@@ -46,6 +46,7 @@ const base = {
   engine: 'vllm',
   promptTokens: 1,
   cacheHits: 0,
+  upstreams: [],
   truncated: [],
   queueMs: 0,
   upstreamMs: 0,

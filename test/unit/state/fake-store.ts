@@ -1,10 +1,13 @@
 import { stateUnavailable } from '@er-gateway/shared/state/state-unavailable';
 import type {
+  ChargeOutcome,
   KeyChange,
   KeyRecord,
   ListedKey,
   RateLimitOutcome,
   StateStore,
+  WorkCost,
+  WorkLimits,
 } from '@er-gateway/shared/state/store';
 
 /** A store whose server the test takes away and gives back. Notes every call that reached it. */
@@ -49,6 +52,11 @@ export class FakeStore implements StateStore {
   async consume(keyId: string, limit: { points: number }, cost: number): Promise<RateLimitOutcome> {
     this.#note(`consume ${keyId} ${cost}`);
     return { isAllowed: true, limit: limit.points, remaining: limit.points, resetMs: 60_000 };
+  }
+
+  async charge(keyId: string, _: WorkLimits, cost: WorkCost): Promise<ChargeOutcome> {
+    this.#note(`charge ${keyId} ${cost.requests} ${cost.inputs} ${cost.tokens}`);
+    return { isAllowed: true, used: cost, resetMs: 60_000 };
   }
 
   onUp(listener: () => void): void {

@@ -1,26 +1,178 @@
+import type { Settings } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
-import type { StateStore } from '@er-gateway/shared/state/store';
+import type { Job } from '@er-gateway/shared/scheduler-protocol';
+import {
+  type KeyRecord,
+  type StateStore,
+  type WorkCost,
+  type WorkLimits,
+  type WorkUnit,
+  workUnits,
+} from '@er-gateway/shared/state/store';
+import { estimateTokens } from './estimate-tokens.ts';
 import type { Exchange } from './exchange.ts';
 
-/** The window of `limits.requests_per_minute`. It starts with a key's first request. */
+/** The window of all limits a minute. It starts with a key's first request. */
 const windowSeconds = 60;
+/** How long a worker goes by a refusal without asking again, in milliseconds. */
+const refusalMs = 1000;
+/** Corrections of one key are put together for this long, so that they cost no trip a request. */
+const correctionDelayMs = 250;
 
-/** Charges the request to its key, over all workers and hosts. Throws RequestError `rate_limit_exceeded`. */
-export async function chargeRateLimit(
-  exchange: Exchange,
-  store: StateStore,
-  requestsPerMinute: number,
-): Promise<void> {
-  if (exchange.key === null) throw new Error('a request is charged after it was authenticated');
-  const cost = exchange.route.isCharged ? 1 : 0;
-  const outcome = await store.consume(exchange.key.id, { points: requestsPerMinute, windowSeconds }, cost);
-  exchange.limit = outcome;
-  if (!outcome.isAllowed && cost > 0) {
-    const seconds = Math.ceil(outcome.resetMs / 1000);
-    throw new RequestError(
-      'rate_limit_exceeded',
-      `This key's limit of ${outcome.limit} requests a minute is used up. Try again in ${seconds} s, or raise limits.requests_per_minute.`,
-      { retryAfterMs: outcome.resetMs },
-    );
+type LimitSettings = Pick<
+  Settings['limits'],
+  'requests_per_minute' | 'inputs_per_minute' | 'tokens_per_minute'
+>;
+
+/**
+ * Charges requests to their keys, over all workers and hosts, before anything is done for them. A key that is limited by
+ * requests alone is charged before its body is read; where inputs or tokens count too, all units are charged together when
+ * the body is known. Either way a request waits for one trip to the store.
+ */
+export class RateGate {
+  readonly #store: Pick<StateStore, 'consume' | 'charge'>;
+  readonly #settings: LimitSettings;
+  readonly #refusals = new Map<string, { until: number; limits: string; error: RequestError }>();
+  readonly #corrections = new Map<string, { inputs: number; tokens: number }>();
+
+  constructor(store: Pick<StateStore, 'consume' | 'charge'>, settings: LimitSettings) {
+    this.#store = store;
+    this.#settings = settings;
   }
+
+  /** Before the body. `isWork`: the charge can wait until the inputs are known. Throws RequestError `rate_limit_exceeded`. */
+  async admit(exchange: Exchange, isWork: boolean): Promise<void> {
+    const { key, route } = exchange;
+    if (key === null) throw new Error('a request is charged after it was authenticated');
+    const limits = this.#limitsOf(key);
+    if (limits.inputs === null && limits.tokens === null) return this.#chargeRequest(exchange, key, limits);
+    if (isWork) {
+      this.#refuseAsBefore(key, limits);
+      exchange.uncharged = { limits, cost: { requests: 1, inputs: 0, tokens: 0 } };
+      return;
+    }
+    await this.#charge(exchange, key, limits, { requests: route.isCharged ? 1 : 0, inputs: 0, tokens: 0 });
+  }
+
+  /** When the job is known. Tokens are an estimate, which `settle` puts right. Throws RequestError `rate_limit_exceeded`. */
+  async chargeWork(exchange: Exchange, job: Job): Promise<void> {
+    const { key, uncharged, inputs } = exchange;
+    if (uncharged === null || key === null) return;
+    exchange.uncharged = null;
+    const { limits } = uncharged;
+    const cost = { requests: 1, inputs, tokens: limits.tokens === null ? 0 : estimateTokens(job) };
+    await this.#charge(exchange, key, limits, cost);
+    exchange.charge = { limits, cost };
+  }
+
+  /** Puts the tokens right once they are counted. */
+  settle(exchange: Exchange, tokens: number): void {
+    const { key, charge, usage } = exchange;
+    if (charge === null || key === null || charge.limits.tokens === null) return;
+    const difference = tokens - charge.cost.tokens;
+    if (usage) usage.used = { ...usage.used, tokens: Math.max(0, usage.used.tokens + difference) };
+    this.#correct(key.id, charge.limits, 0, difference);
+  }
+
+  /**
+   * After a failure: gives back the inputs and tokens of work that was not run, and charges the request whose body was
+   * refused before it could be. A request stays counted: it was made.
+   */
+  afterFailure(exchange: Exchange, error: RequestError): void {
+    const { key, charge, uncharged } = exchange;
+    if (key === null) return;
+    if (uncharged !== null && error.code !== 'rate_limit_exceeded') {
+      exchange.uncharged = null;
+      this.#store.charge(key.id, unlimited, uncharged.cost).catch(() => {});
+    }
+    if (charge === null || !isNotRun(error)) return;
+    exchange.charge = null;
+    this.#correct(key.id, charge.limits, -charge.cost.inputs, -charge.cost.tokens);
+  }
+
+  #limitsOf(key: KeyRecord): WorkLimits {
+    return {
+      windowSeconds,
+      requests: key.requests_per_minute ?? this.#settings.requests_per_minute,
+      inputs: key.inputs_per_minute ?? this.#settings.inputs_per_minute,
+      tokens: key.tokens_per_minute ?? this.#settings.tokens_per_minute,
+    };
+  }
+
+  async #chargeRequest(exchange: Exchange, key: KeyRecord, limits: WorkLimits): Promise<void> {
+    const cost = exchange.route.isCharged ? 1 : 0;
+    const points = limits.requests ?? 0;
+    const outcome = await this.#store.consume(key.id, { points, windowSeconds }, cost);
+    const used = { requests: points - outcome.remaining, inputs: 0, tokens: 0 };
+    exchange.usage = { limits, used, resetMs: outcome.resetMs };
+    if (!outcome.isAllowed && cost > 0) throw usedUp('requests', points, 1, outcome.resetMs);
+  }
+
+  async #charge(exchange: Exchange, key: KeyRecord, limits: WorkLimits, cost: WorkCost): Promise<void> {
+    const { isAllowed, used, resetMs } = await this.#store.charge(key.id, limits, cost);
+    exchange.usage = { limits, used, resetMs };
+    if (isAllowed) return;
+    const unit = workUnits.find(
+      name => cost[name] > 0 && used[name] + cost[name] > (limits[name] ?? Number.POSITIVE_INFINITY),
+    );
+    const over = unit ?? 'requests';
+    const error = usedUp(over, limits[over] ?? 0, cost[over], resetMs);
+    // What no request could get: later ones need not be read.
+    if (used[over] >= (limits[over] ?? 0)) this.#remember(key, limits, error, resetMs);
+    throw error;
+  }
+
+  #remember(key: KeyRecord, limits: WorkLimits, error: RequestError, resetMs: number): void {
+    if (this.#refusals.size > 10_000) this.#refusals.clear();
+    const until = performance.now() + Math.min(refusalMs, resetMs);
+    this.#refusals.set(key.id, { until, limits: JSON.stringify(limits), error });
+  }
+
+  #refuseAsBefore(key: KeyRecord, limits: WorkLimits): void {
+    const known = this.#refusals.get(key.id);
+    if (!known) return;
+    // A limit that was raised counts at once.
+    if (known.until > performance.now() && known.limits === JSON.stringify(limits)) throw known.error;
+    this.#refusals.delete(key.id);
+  }
+
+  #correct(keyId: string, limits: WorkLimits, inputs: number, tokens: number): void {
+    if (inputs === 0 && tokens === 0) return;
+    const waiting = this.#corrections.get(keyId);
+    if (waiting) {
+      waiting.inputs += inputs;
+      waiting.tokens += tokens;
+      return;
+    }
+    const correction = { inputs, tokens };
+    this.#corrections.set(keyId, correction);
+    setTimeout(() => {
+      this.#corrections.delete(keyId);
+      const cost = { requests: 0, ...correction };
+      // A store that is away has lost the window as well, or has it counted too high for a minute.
+      this.#store.charge(keyId, { ...unlimited, windowSeconds: limits.windowSeconds }, cost).catch(() => {});
+    }, correctionDelayMs).unref();
+  }
+}
+
+const unlimited: WorkLimits = { windowSeconds, requests: null, inputs: null, tokens: null };
+
+/** Errors that say that no model has worked on the request. */
+const notRunCodes = new Set<string>([
+  'overloaded',
+  'rate_limit_exceeded',
+  'no_available_upstream',
+  'shutting_down',
+  'state_unavailable',
+  'invalid_request',
+]);
+const isNotRun = ({ code }: RequestError) => notRunCodes.has(code);
+
+function usedUp(unit: WorkUnit, limit: number, cost: number, resetMs: number): RequestError {
+  const seconds = Math.ceil(resetMs / 1000);
+  const message =
+    cost > limit
+      ? `This request takes about ${cost} ${unit}, more than this key's limit of ${limit} ${unit} a minute. Send less at once, or raise limits.${unit}_per_minute.`
+      : `This key's limit of ${limit} ${unit} a minute is used up. Try again in ${seconds} s, or raise limits.${unit}_per_minute.`;
+  return new RequestError('rate_limit_exceeded', message, { retryAfterMs: resetMs });
 }

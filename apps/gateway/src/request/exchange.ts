@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Role } from '@er-gateway/shared/config/schema';
-import type { KeyRecord, RateLimitOutcome } from '@er-gateway/shared/state/store';
+import type { KeyRecord, WorkCost, WorkLimits } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { RequestTrace } from '../tracing/request-tracer.ts';
@@ -31,6 +31,12 @@ export interface AdminChange {
   settings?: Record<string, unknown>;
 }
 
+/** What a request has cost its key, and by which limits it was judged. */
+export interface Charge {
+  limits: WorkLimits;
+  cost: WorkCost;
+}
+
 /** What a client may call its request: anything that is safe in a header and a log line. */
 const acceptableId = /^[\w.:-]{1,128}$/;
 
@@ -47,7 +53,11 @@ export class Exchange {
   readonly signal: AbortSignal;
   wishes: RequestWishes = { priority: 'interactive', timeoutMs: null, noStore: false };
   key: KeyRecord | null = null;
-  limit: RateLimitOutcome | null = null;
+  /** What the key has used up of its limits; null before it was charged. */
+  usage: { limits: WorkLimits; used: WorkCost; resetMs: number } | null = null;
+  /** What the request was charged that could be put right, and what it is still to be charged. */
+  charge: Charge | null = null;
+  uncharged: Charge | null = null;
   /** Language of its answers and errors; null is OpenAI's. */
   dialect: Dialect | null;
   /** For the record. */
@@ -56,13 +66,20 @@ export class Exchange {
   inputs = 0;
   promptTokens = 0;
   cacheHits = 0;
+  /** `host:port` of the model servers that worked on it; none when all of it was in the cache. */
+  upstreams: readonly string[] = [];
   bytesIn = 0;
+  /** Of the answer's body. */
+  bytesOut = 0;
   errorCode: string | null = null;
+  /** null when traces are off. */
+  trace: RequestTrace | null = null;
   errorMessage: string | null = null;
   /** What an administrator changed. */
   change: AdminChange | null = null;
-  /** null when traces are off. */
-  trace: RequestTrace | null = null;
+  isRecorded = false;
+  /** Keeps the record; set by the recorder. */
+  onAnswered: () => void = () => {};
 
   constructor(req: Request, res: Response, route: Route) {
     this.req = req;
@@ -78,6 +95,12 @@ export class Exchange {
       if (!res.writableEnded) hangUp.abort(new ClientGone());
     });
   }
+}
+
+/** Ends an answer: whoever sends its last byte does it here, because the record is kept first. */
+export function endAnswer(exchange: Exchange, lastBody?: string | Buffer): void {
+  if (!exchange.isRecorded) exchange.onAnswered();
+  exchange.res.end(lastBody);
 }
 
 /** The client closed its connection before its answer was complete. */

@@ -1,6 +1,7 @@
+import type { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import type { Role } from '@er-gateway/shared/config/schema';
-import { RequestError } from '@er-gateway/shared/errors/request-error';
+import { RequestError, toRequestError } from '@er-gateway/shared/errors/request-error';
 import type { KeyDirectory } from '@er-gateway/shared/keys/key-directory';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { StateStore } from '@er-gateway/shared/state/store';
@@ -10,8 +11,9 @@ import { refuseUnknownNumberFields } from '../dialects/number-fields.ts';
 import { type DialectRoute, dialectOf } from '../dialects/table.ts';
 import type { SchedulerClient } from '../scheduler-client.ts';
 import { authenticate } from './authenticate.ts';
-import { chargeRateLimit } from './charge-rate-limit.ts';
+import type { RateGate } from './charge-rate-limit.ts';
 import { Exchange, type Route } from './exchange.ts';
+import type { FailureGuard } from './failure-guard.ts';
 import { checkModelAllowed } from './key-grants.ts';
 import { asObject, parseBody } from './parse-body.ts';
 import { readJsonBody } from './read-body.ts';
@@ -25,8 +27,12 @@ export interface RequestDependencies {
   config: EffectiveConfig;
   keys: KeyDirectory;
   store: StateStore;
+  rateGate: RateGate;
+  guard: FailureGuard;
   scheduler: SchedulerClient;
   recorder: Recorder;
+  /** For its state; the recorder writes to it. */
+  audit: Pick<AuditWriter, 'isFailing' | 'lost'>;
   logger: Logger;
 }
 
@@ -36,22 +42,23 @@ export interface RequestDependencies {
  */
 export function handleRequest(
   route: Route,
-  { config, keys, store, recorder, logger }: RequestDependencies,
+  { keys, guard, rateGate, recorder, logger }: RequestDependencies,
   work: (exchange: Exchange) => Promise<void> | void,
+  isWork = false,
 ): RequestHandler {
   return async (req, res) => {
     const exchange = new Exchange(req, res, route);
     recorder.begin(exchange);
     try {
       if (route.access !== 'public') {
-        await authenticate(exchange, keys);
+        await authenticate(exchange, keys, guard);
         exchange.timings.end('auth');
-        const { requests_per_minute: usual } = config.limits;
-        await chargeRateLimit(exchange, store, exchange.key?.requests_per_minute ?? usual);
+        await rateGate.admit(exchange, isWork);
         exchange.timings.end('limit');
       }
       await work(exchange);
     } catch (error) {
+      rateGate.afterFailure(exchange, toRequestError(error));
       sendError(exchange, error, logger);
     }
   };
@@ -62,37 +69,49 @@ export function handleModelRequest(
   dialectRoute: DialectRoute,
   dependencies: RequestDependencies,
 ): RequestHandler {
-  const { config, scheduler } = dependencies;
+  const { config, scheduler, rateGate } = dependencies;
   const { path, dialect: usual } = dialectRoute;
   const route: Route = { name: path, access: 'key', isCharged: true, dialect: usual };
-  return handleRequest(route, dependencies, async exchange => {
-    const { headers } = exchange.req;
-    exchange.wishes = readWishes(headers);
-    const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
-    const dialect = dialectOf(dialectRoute, body, headers);
-    exchange.dialect = dialect;
-    const request = parseRequest(dialect.schema, body);
-    const role = chooseModel(dialect.role, dialect.modelOf(request), config.models);
-    checkModelAllowed(exchange.key, config.models[role]);
-    const context = { requestId: exchange.id, role, limits: config.limits };
-    const job = dialect.toJob(request, context);
-    if (dialect.isBulk?.(request)) exchange.wishes.priority = 'bulk';
-    exchange.role = role;
-    exchange.model = config.models[role].served_name;
-    exchange.inputs = dialect.countInputs(job);
-    exchange.timings.end('parse');
+  return handleRequest(
+    route,
+    dependencies,
+    async exchange => {
+      const { headers } = exchange.req;
+      exchange.wishes = readWishes(headers);
+      if (exchange.key?.priority === 'bulk') exchange.wishes.priority = 'bulk';
+      const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
+      const dialect = dialectOf(dialectRoute, body, headers);
+      exchange.dialect = dialect;
+      const request = parseRequest(dialect.schema, body);
+      const role = chooseModel(dialect.role, dialect.modelOf(request), config.models);
+      checkModelAllowed(exchange.key, config.models[role]);
+      const context = { requestId: exchange.id, role, limits: config.limits };
+      const job = dialect.toJob(request, context);
+      if (dialect.isBulk?.(request)) exchange.wishes.priority = 'bulk';
+      exchange.role = role;
+      exchange.model = config.models[role].served_name;
+      exchange.inputs = dialect.countInputs(job);
+      exchange.timings.end('parse');
+      if (exchange.uncharged !== null) {
+        await rateGate.chargeWork(exchange, job);
+        exchange.timings.end('limit');
+      }
 
-    const result = await scheduler.run(job, exchange);
-    exchange.timings.endUpstream(result.upstreamMs);
-    exchange.promptTokens = result.promptTokens;
-    exchange.cacheHits = result.cacheHits;
+      const result = await scheduler.run(job, exchange);
+      exchange.timings.endUpstream(result.upstreamMs);
+      exchange.promptTokens = result.promptTokens;
+      rateGate.settle(exchange, result.promptTokens);
+      exchange.cacheHits = result.cacheHits;
+      exchange.upstreams = result.upstreams;
 
-    exchange.res.setHeader('x-er-engine', result.engine);
-    exchange.res.setHeader('x-er-cache', `${result.cacheHits}/${exchange.inputs}`);
-    if (result.truncated.length > 0) exchange.res.setHeader('x-er-truncated', toRanges(result.truncated));
-    const form = dialect.formOf?.(result, request, context);
-    await sendAnswer(exchange, dialect.toAnswer(result, request, context), form);
-  });
+      exchange.res.setHeader('x-er-engine', result.engine);
+      exchange.res.setHeader('x-er-cache', `${result.cacheHits}/${exchange.inputs}`);
+      if (result.truncated.length > 0) exchange.res.setHeader('x-er-truncated', toRanges(result.truncated));
+      const form = dialect.formOf?.(result, request, context);
+      await sendAnswer(exchange, dialect.toAnswer(result, request, context), form);
+    },
+    true,
+  );
 }
 
 /** The body by its schema, numbers of unknown names refused. Throws RequestError with the first thing that is wrong. */

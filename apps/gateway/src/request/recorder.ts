@@ -1,6 +1,7 @@
+import type { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
+import { errorCatalogue } from '@er-gateway/shared/errors/catalogue';
 import { toRouteLabel } from '@er-gateway/shared/metrics/definitions';
 import type { GatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
-import type { AuditFile } from '../audit/audit-file.ts';
 import type { RequestTracer } from '../tracing/request-tracer.ts';
 import type { Exchange } from './exchange.ts';
 import { LastErrors } from './last-errors.ts';
@@ -8,15 +9,18 @@ import { LastErrors } from './last-errors.ts';
 /** Status that the record of a request carries when its client left before the answer was complete (nginx's). */
 const clientClosedStatus = 499;
 
-/** Keeps the record of every request: one audit line, one set of observations and a trace, when its answer has ended. */
+/**
+ * Keeps the record of every request: one audit line, one set of observations and a trace, before the last byte of its
+ * answer goes out, so that no death of this process leaves an answered request without its line.
+ */
 export class Recorder {
   readonly #metrics: GatewayMetrics;
-  readonly #audit: AuditFile;
-  readonly lastErrors = new LastErrors();
+  readonly #audit: AuditWriter;
   readonly #tracer: RequestTracer | null;
+  readonly lastErrors = new LastErrors();
   inFlight = 0;
 
-  constructor(metrics: GatewayMetrics, audit: AuditFile, tracer: RequestTracer | null) {
+  constructor(metrics: GatewayMetrics, audit: AuditWriter, tracer: RequestTracer | null) {
     this.#tracer = tracer;
     this.#metrics = metrics;
     this.#audit = audit;
@@ -27,16 +31,17 @@ export class Recorder {
     this.inFlight++;
     if (this.#tracer) exchange.trace = this.#tracer.begin(exchange);
     this.#metrics.requestsInFlight.inc();
+    exchange.onAnswered = () => this.#record(exchange, exchange.res.statusCode);
     exchange.res.once('close', () => {
       this.inFlight--;
       this.#metrics.requestsInFlight.dec();
-      this.#record(exchange);
+      if (!exchange.isRecorded) this.#record(exchange, cutStatus(exchange));
     });
   }
 
-  #record(exchange: Exchange): void {
-    const { res, req, timings, key, route } = exchange;
-    const status = res.writableFinished ? res.statusCode : clientClosedStatus;
+  #record(exchange: Exchange, status: number): void {
+    exchange.isRecorded = true;
+    const { req, timings, key, route } = exchange;
     const totalMs = timings.total();
     exchange.trace?.end(status, totalMs);
     const label = toRouteLabel(route.name);
@@ -52,7 +57,7 @@ export class Recorder {
       this.#metrics.tokens.inc({ model: exchange.role }, exchange.promptTokens);
     }
     this.lastErrors.note(exchange, status);
-    this.#audit.write({
+    this.#audit.append({
       time: new Date().toISOString(),
       request_id: exchange.id,
       key_id: key?.id ?? null,
@@ -65,15 +70,23 @@ export class Recorder {
       inputs: exchange.inputs,
       tokens: exchange.promptTokens,
       cache_hits: exchange.cacheHits,
+      upstream: exchange.upstreams,
       bytes_in: exchange.bytesIn,
+      bytes_out: exchange.bytesOut,
       status,
       ...(exchange.change && { change: exchange.change }),
       code,
       ms: Object.fromEntries(
         [...timings.byStage, ['total', totalMs]].map(([stage, ms]) => [stage, rounded(ms as number)]),
       ),
-    });
+    } as { time: string });
   }
+}
+
+/** Of an answer that was not finished: by our fault, or because the client left. */
+function cutStatus({ errorCode }: Exchange): number {
+  if (errorCode === null || errorCode === 'client_closed_request') return clientClosedStatus;
+  return errorCatalogue[errorCode as keyof typeof errorCatalogue].status;
 }
 
 const rounded = (milliseconds: number) => Math.round(milliseconds * 100) / 100;

@@ -1,8 +1,9 @@
 import type { Writable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { workUnits } from '@er-gateway/shared/state/store';
 import type { AnswerBody, AnswerForm } from '../dialects/dialect.ts';
 import { chooseCoding } from '../wire/content-coding.ts';
-import { ClientGone, type Exchange } from './exchange.ts';
+import { ClientGone, type Exchange, endAnswer } from './exchange.ts';
 
 /** Answers up to this size are sent whole, with Content-Length; larger ones as they are made. */
 const wholeUpToBytes = 128 * 1024;
@@ -34,11 +35,15 @@ export async function sendAnswer(
   setCommonHeaders(exchange);
   res.writeHead(200, { 'content-type': contentType, ...(coding && { 'content-encoding': coding.name }) });
   const encoder = coding?.createEncoder();
-  encoder?.pipe(res);
+  const count = (body: string | Buffer) => {
+    exchange.bytesOut += Buffer.byteLength(body);
+  };
+  encoder?.on('data', count).pipe(res, { end: false });
   const target = encoder ?? res;
   try {
     for (let slice = first; ; slice = takeUpTo(parts, wholeUpToBytes)) {
       if (exchange.signal.aborted) throw new ClientGone();
+      if (!encoder) count(slice.body);
       if (!target.write(slice.body)) await drained(target, exchange.signal);
       if (slice.isLast) break;
       await nextTurn();
@@ -48,7 +53,8 @@ export async function sendAnswer(
     throw error;
   }
   exchange.timings.end('write');
-  target.end();
+  if (encoder) encoder.once('end', () => endAnswer(exchange)).end();
+  else endAnswer(exchange);
 }
 
 /** Sends an answer or an error of any status in one piece. */
@@ -61,18 +67,25 @@ export function sendWhole(
   const { res, req } = exchange;
   exchange.timings.end('write');
   setCommonHeaders(exchange);
-  res.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
-  res.end(req.method === 'HEAD' ? undefined : body);
+  const bytes = Buffer.byteLength(body);
+  res.writeHead(status, { 'content-type': contentType, 'content-length': bytes });
+  const sent = req.method === 'HEAD' ? undefined : body;
+  exchange.bytesOut = sent === undefined ? 0 : bytes;
+  endAnswer(exchange, sent);
 }
 
 /** Headers of every answer to a key, however it ends. */
-export function setCommonHeaders({ res, id, limit, timings }: Exchange): void {
+export function setCommonHeaders({ res, id, usage, timings }: Exchange): void {
   res.setHeader('x-request-id', id);
   res.setHeader('server-timing', timings.toHeader());
-  if (limit) {
-    res.setHeader('x-ratelimit-limit-requests', limit.limit);
-    res.setHeader('x-ratelimit-remaining-requests', limit.remaining);
-    res.setHeader('x-ratelimit-reset-requests', toDuration(limit.resetMs));
+  if (!usage) return;
+  const reset = toDuration(usage.resetMs);
+  for (const unit of workUnits) {
+    const limit = usage.limits[unit];
+    if (limit === null) continue;
+    res.setHeader(`x-ratelimit-limit-${unit}`, limit);
+    res.setHeader(`x-ratelimit-remaining-${unit}`, Math.max(0, limit - usage.used[unit]));
+    res.setHeader(`x-ratelimit-reset-${unit}`, reset);
   }
 }
 

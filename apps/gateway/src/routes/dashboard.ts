@@ -58,7 +58,7 @@ export function addDashboardRoutes(
       name: 'monitor',
       target: monitor,
       prefix: '',
-      until: exchange => AbortSignal.any([draining(), lossOfAccess(exchange, keys)]),
+      until: exchange => AbortSignal.any([draining(), lossOfAccess(exchange, dependencies)]),
     },
     logger,
   );
@@ -124,10 +124,10 @@ function sendSession(exchange: Exchange, expiresAt: number | null): void {
 }
 
 /** Aborts when the key is removed or is no admin's any more, or the session is over, while its answer goes on. */
-function lossOfAccess(exchange: Exchange, keys: RequestDependencies['keys']): AbortSignal {
+function lossOfAccess(exchange: Exchange, { keys, guard }: RequestDependencies): AbortSignal {
   const lost = new AbortController();
   const timer = setInterval(() => {
-    authenticate(exchange, keys).catch(error => {
+    authenticate(exchange, keys, guard).catch(error => {
       if (!(error instanceof RequestError) || error.status < 500) lost.abort();
     });
   }, recheckMs).unref();

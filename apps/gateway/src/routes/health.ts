@@ -1,28 +1,49 @@
 import { describeTimes } from '@er-gateway/shared/model-process-status';
 import type { ModelStatus, ModelsStatus } from '@er-gateway/shared/scheduler-protocol';
 import type { Response, Router } from 'express';
+import { Exchange, type Route } from '../request/exchange.ts';
+import type { Recorder } from '../request/recorder.ts';
+import { sendWhole } from '../request/send-answer.ts';
 
 /** What health tells of: the models as the scheduler sees them, and whether this worker is being stopped. */
 export interface HealthSources {
   models: () => ModelsStatus | null;
   isDraining: () => boolean;
+  /** The audit trail of this worker. */
+  audit: { isFailing: boolean; lost: number };
+  recorder: Recorder;
 }
 
 /**
  * Public routes. `/health`: can both models answer now? `/health/ready`: that, and is this worker staying?
  * `/health/live`: does this process turn?
  */
-export function addHealthRoutes(router: Router, { models, isDraining }: HealthSources): void {
-  router.get('/health', (_req, res) => sendHealth(res, models(), null));
-  router.get('/health/ready', (_req, res) =>
-    sendHealth(res, models(), isDraining() ? 'this worker is being stopped' : null),
+export function addHealthRoutes(
+  router: Router,
+  { models, isDraining, audit, recorder }: HealthSources,
+): void {
+  const on = (path: string, answer: (exchange: Exchange) => [status: number, body: unknown]) => {
+    const route: Route = { name: path, access: 'public', isCharged: false, dialect: null };
+    router.get(path, (req, res) => {
+      const exchange = new Exchange(req, res, route);
+      recorder.begin(exchange);
+      const [status, body] = answer(exchange);
+      sendWhole(exchange, status, JSON.stringify(body));
+    });
+  };
+  on('/health', ({ res }) => healthOf(res, models(), audit, null));
+  on('/health/ready', ({ res }) =>
+    healthOf(res, models(), audit, isDraining() ? 'this worker is being stopped' : null),
   );
-  router.get('/health/live', (_req, res) => {
-    res.status(200).json({ status: 'ok' });
-  });
+  on('/health/live', () => [200, { status: 'ok' }]);
 }
 
-function sendHealth(res: Response, seen: ModelsStatus | null, obstacle: string | null): void {
+function healthOf(
+  res: Response,
+  seen: ModelsStatus | null,
+  audit: HealthSources['audit'],
+  obstacle: string | null,
+): [status: number, body: unknown] {
   const models = Object.values(seen?.models ?? {});
   const reasons = models
     .filter(model => !model.isReady)
@@ -31,9 +52,11 @@ function sendHealth(res: Response, seen: ModelsStatus | null, obstacle: string |
   if (obstacle !== null) reasons.push(obstacle);
   const isHealthy = reasons.length === 0;
   if (!isHealthy) res.setHeader('retry-after', String(secondsUntilReady(models)));
-  res.status(isHealthy ? 200 : 503).json({
-    status: isHealthy ? 'ok' : 'unavailable',
-    reason: isHealthy ? null : reasons.join('; '),
+  // Requests are answered all the same: a full disk is the operator's trouble, not the callers'.
+  if (audit.isFailing) reasons.push(`the audit trail cannot be written (${audit.lost} lines lost)`);
+  const body = {
+    status: isHealthy ? (audit.isFailing ? 'degraded' : 'ok') : 'unavailable',
+    reason: reasons.length === 0 ? null : reasons.join('; '),
     models: Object.fromEntries(
       models.map(({ servedName, role, isReady, reason, expectedReadyAt, engine, engineLabel, modelName }) => [
         servedName,
@@ -48,7 +71,8 @@ function sendHealth(res: Response, seen: ModelsStatus | null, obstacle: string |
         },
       ]),
     ),
-  });
+  };
+  return [isHealthy ? 200 : 503, body];
 }
 
 /** ` (14 s, about 20 s to go)` of a model that is on its way; empty when nobody knows. */

@@ -114,7 +114,7 @@ const model = z.object({
   created: z.int(),
   owned_by: z.string(),
 });
-const health = z.object({ status: z.enum(['ok', 'unavailable']) });
+const health = z.object({ status: z.enum(['ok', 'degraded', 'unavailable']) });
 
 function operationOf(route: DialectRoute, models: (role: Role | 'named') => string[]) {
   const dialects = [route.dialect, ...(route.others ?? []).map(({ dialect }) => dialect)];

@@ -39,9 +39,9 @@ export function createProxy(
     on: {
       proxyReq: (proxyRequest, req, res) => {
         proxyRequest.removeHeader('authorization');
-        proxyRequest.removeHeader('cookie');
         const trace = exchanges.get(req)?.trace;
         if (trace) proxyRequest.setHeader('traceparent', trace.traceparent);
+        proxyRequest.removeHeader('cookie');
         // httpxy misses a hang-up before the first byte on HTTP/2 (nodejs/node#38916).
         res.once('close', () => {
           if (!res.writableEnded) proxyRequest.destroy();
@@ -54,6 +54,9 @@ export function createProxy(
         exchange.timings.end('upstream');
         setCommonHeaders(exchange);
         until?.(exchange).addEventListener('abort', () => endWhole(proxyResponse, res), { once: true });
+        proxyResponse.on('data', chunk => {
+          exchange.bytesOut += (chunk as Buffer).length;
+        });
       },
       error: (error, req, res) => {
         const exchange = exchanges.get(req);
@@ -74,6 +77,7 @@ export function createProxy(
   });
   return async exchange => {
     exchanges.set(exchange.req, exchange);
+    recordBeforeEnd(exchange);
     await proxy(exchange.req, exchange.res, () => {});
   };
 }
@@ -85,6 +89,16 @@ function endWhole(source: IncomingMessage, res: ServerResponse): void {
     if (res.req.httpVersionMajor === 1) res.req.socket.end();
   });
   source.destroy();
+}
+
+/** The library ends the answer itself; the record is kept before. */
+function recordBeforeEnd(exchange: Exchange): void {
+  const { res } = exchange;
+  const end = res.end.bind(res) as (...args: unknown[]) => typeof res;
+  res.end = ((...args: unknown[]) => {
+    if (!exchange.isRecorded) exchange.onAnswered();
+    return end(...args);
+  }) as typeof res.end;
 }
 
 /** The path without `api_key`: our key is none of the target's business. */

@@ -123,7 +123,10 @@ export class Batcher {
     const { wire, onCallEnd } = this.#options;
     const startedAt = this.#now();
     const tokens = batch.reduce((sum, item) => sum + item.tokens, 0);
-    for (const item of batch) item.dispatchedAt ??= startedAt;
+    for (const item of batch) {
+      item.dispatchedAt ??= startedAt;
+      item.upstream = upstream.host;
+    }
     this.#calls++;
     this.#items += batch.length;
     const cancel = new AbortController();

@@ -59,7 +59,9 @@ export async function runDetokenizeJob(
 
 async function ask<Answer>(pool: UpstreamPool, context: JobContext, path: string, body: object) {
   const startedAt = performance.now();
+  const upstreams: string[] = [];
   const answer = await pool.run(context.signal, async upstream => {
+    upstreams.push(upstream.host);
     const pieces = await upstream.post(
       path,
       JSON.stringify({ model: upstream.model?.id, ...body }),
@@ -67,5 +69,10 @@ async function ask<Answer>(pool: UpstreamPool, context: JobContext, path: string
     );
     return JSON.parse(Buffer.concat(pieces).toString()) as Answer;
   });
-  return { answer, queueMs: startedAt - context.arrivedAt, upstreamMs: performance.now() - startedAt };
+  return {
+    answer,
+    upstreams,
+    queueMs: startedAt - context.arrivedAt,
+    upstreamMs: performance.now() - startedAt,
+  };
 }

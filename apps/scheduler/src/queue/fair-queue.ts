@@ -19,6 +19,8 @@ interface KeyLine {
   deficit: number;
   /** Tokens that wait. */
   tokens: number;
+  /** Its turns are worth so many times the usual. */
+  weight: number;
 }
 
 /**
@@ -161,7 +163,7 @@ class ClassLine {
         if (ofOneJob && taken[0] !== undefined && taken[0].job !== item.job) return;
         if (!isFirst && item.tokens > line.deficit) {
           // Its turn is over; what it saved counts in its next one.
-          line.deficit += quantumTokens;
+          line.deficit += quantumTokens * line.weight;
           this.#turns.push(this.#turns.shift() as string);
           break;
         }
@@ -194,13 +196,15 @@ class ClassLine {
     }));
   }
 
-  #lineOf({ keyId }: Item): KeyLine {
+  #lineOf({ keyId, weight }: Item): KeyLine {
     let line = this.#lines.get(keyId);
     if (!line) {
-      line = { items: [], head: 0, deficit: quantumTokens, tokens: 0 };
+      line = { items: [], head: 0, deficit: quantumTokens * weight, tokens: 0, weight };
       this.#lines.set(keyId, line);
       this.#turns.push(keyId);
     }
+    // A changed weight counts from the next turn on.
+    line.weight = weight;
     return line;
   }
 

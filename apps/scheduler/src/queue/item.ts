@@ -40,12 +40,16 @@ export class Item {
   /** Whose turn it uses up. */
   readonly keyId: string;
   readonly priority: PriorityClass;
+  /** Its key's part of a busy model, against the 1 of others. */
+  readonly weight: number;
   /** Items of one job share it; servers that only tell a call's sum of tokens get items of one job at a time. */
   readonly job: JobOfItems;
   /** Calls that this item was in and that failed. */
   failedCalls = 0;
   /** Called when the last waiter leaves. */
   onAbandoned: (() => void) | undefined;
+  /** `host:port` of the model server that a call took it to last; null while it waits. */
+  upstream: string | null = null;
   /** When it came, performance.now(). */
   readonly arrivedAt = performance.now();
   /** When a call took it, performance.now(); null while it waits. */
@@ -59,6 +63,7 @@ export class Item {
     tokens: number;
     keyId: string;
     priority: PriorityClass;
+    weight?: number;
     job: JobOfItems;
     onSettled?: () => void;
   }) {
@@ -66,6 +71,7 @@ export class Item {
     this.tokens = options.tokens;
     this.keyId = options.keyId;
     this.priority = options.priority;
+    this.weight = options.weight ?? 1;
     this.job = options.job;
     this.#onSettled = options.onSettled;
   }

@@ -48,6 +48,8 @@ export interface BatchSize {
 /** One model server: its connections, whether it can answer, and what it works on. */
 export class Upstream {
   readonly url: string;
+  /** `host:port`: names it to people. */
+  readonly host: string;
   readonly pace: Pace;
   readonly breaker = new Breaker();
   /** Batches under way, and the items and tokens in them. */
@@ -83,7 +85,8 @@ export class Upstream {
     this.url = url;
     this.pace = new Pace(windowMs);
     this.#canary = canary;
-    const { origin, pathname } = new URL(url);
+    const { origin, host, pathname } = new URL(url);
+    this.host = host;
     this.#pathPrefix = pathname.replace(/\/$/, '');
     this.#calls = createPool(origin, maxConnections);
     this.#probes = createPool(origin, 1);

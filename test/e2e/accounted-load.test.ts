@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { searchAudit } from '@er-gateway/shared/audit/search-audit';
+import { verifyAudit } from '@er-gateway/shared/audit/verify-audit';
+import { Agent, request } from 'undici';
+import { fakeVllmSettings } from '../kit/fake-vllm.ts';
+import { type Stack, startStack } from '../kit/stack.ts';
+import { waitFor } from '../kit/wait-for.ts';
+
+const concurrency = 500;
+const refusedWanted = 2000;
+/** 60 for the long form: `ER_TEST_LOAD_SECONDS=60 npm test -- test/e2e/accounted-load.test.ts`. */
+const seconds = Number(process.env.ER_TEST_LOAD_SECONDS ?? 0);
+
+const folder = mkdtempSync(join(tmpdir(), 'er-load-'));
+let stack: Stack;
+
+before(async () => {
+  const env = fakeVllmSettings(folder, {
+    ER_LIMITS_REQUESTS_PER_MINUTE: '100000000',
+    ER_LIMITS_CONCURRENCY: String(concurrency),
+    FAKE_VLLM_STEP_MS: '500',
+  });
+  stack = await startStack({ workers: 2, env });
+});
+after(async () => {
+  await stack?.stop();
+  rmSync(folder, { recursive: true });
+});
+
+test('500 at once and 2,000 refused: sent = answered = audited = counted, for every one of them', async () => {
+  const dispatcher = new Agent({ connections: concurrency + refusedWanted, pipelining: 1 });
+  const statuses: Record<number, number> = {};
+  let sent = 0;
+  const send = async () => {
+    const id = `accounted-${sent++}`;
+    const answer = await request(`${stack.url}/v1/embeddings`, {
+      method: 'POST',
+      dispatcher,
+      headers: {
+        authorization: `Bearer ${stack.key}`,
+        'content-type': 'application/json',
+        'x-request-id': id,
+      },
+      body: JSON.stringify({ input: id }),
+    });
+    await answer.body.dump();
+    statuses[answer.statusCode] = (statuses[answer.statusCode] ?? 0) + 1;
+  };
+  const endsAt = performance.now() + seconds * 1000;
+  do {
+    await Promise.all(Array.from({ length: concurrency + refusedWanted }, send));
+  } while (performance.now() < endsAt);
+  await dispatcher.close();
+
+  const { 200: answered = 0, 503: refused = 0, ...others } = statuses;
+  assert.deepEqual(others, {});
+  assert.equal(answered + refused, sent);
+  assert.ok(answered >= concurrency, `${answered} were answered with 200`);
+  assert.ok(refused > 0, 'the cap was reached');
+
+  const trail = join(stack.logsDir, 'audit');
+  const lines = await searchAudit(trail, { route: '/v1/embeddings', limit: sent * 2 });
+  const ids = lines.map(({ request_id }) => request_id).filter(id => id?.startsWith('accounted-'));
+  assert.deepEqual([ids.length, new Set(ids).size], [sent, sent], 'one line each');
+  const audited = (status: number) => lines.filter(line => line.status === status).length;
+  assert.deepEqual([audited(200), audited(503)], [answered, refused]);
+  assert.deepEqual((await verifyAudit(trail)).problems, []);
+
+  await waitFor('the metrics', async () => {
+    const answer = await fetch(`${stack.monitorUrl}/metrics`);
+    const page = await answer.text();
+    const counted = (status: number) =>
+      Number(
+        new RegExp(`^er_requests_total\\{route="/v1/embeddings",status="${status}"\\} (\\d+)$`, 'm').exec(
+          page,
+        )?.[1],
+      );
+    return counted(200) === answered && counted(503) === refused;
+  });
+});
