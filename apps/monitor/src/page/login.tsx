@@ -4,7 +4,6 @@ import { logIn, type Session } from './connection.ts';
 /** The form that exchanges an admin key for a session. */
 export function Login({ why, onLogin }: { why: string | null; onLogin: (session: Session) => void }) {
   const [problem, setProblem] = useState(why);
-  const [isAsking, setAsking] = useState(false);
   const input = useRef<HTMLInputElement>(null);
 
   useEffect(() => input.current?.focus(), []);
@@ -17,12 +16,10 @@ export function Login({ why, onLogin }: { why: string | null; onLogin: (session:
       input.current?.focus();
       return;
     }
-    setAsking(true);
     try {
       onLogin(await logIn(key));
     } catch (error) {
       setProblem((error as Error).message);
-      setAsking(false);
       input.current?.select();
     }
   };
@@ -48,9 +45,7 @@ export function Login({ why, onLogin }: { why: string | null; onLogin: (session:
         <p role="alert" class="problem" hidden={problem === null}>
           {problem}
         </p>
-        <button type="submit" disabled={isAsking}>
-          Log in
-        </button>
+        <button type="submit">Log in</button>
       </form>
     </main>
   );
