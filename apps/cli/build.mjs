@@ -86,7 +86,8 @@ const apps = Object.keys(sources).filter(app => existsSync(join(root, sources[ap
 const entryPoints = Object.fromEntries(apps.map(app => [`${app}/main`, join(root, sources[app], 'main.ts')]));
 const tokenizeThread = join(root, 'apps/scheduler/src/tokenize/thread.ts');
 if (existsSync(tokenizeThread)) entryPoints['scheduler/tokenize-thread'] = tokenizeThread;
-entryPoints['gateway/tracing'] = join(root, 'apps/gateway/src/tracing/otel.ts');
+const tracing = join(root, 'apps/gateway/src/tracing/otel.ts');
+if (existsSync(tracing)) entryPoints['gateway/tracing'] = tracing;
 entryPoints.ecosystem = join(root, 'apps/cli/src/ecosystem.ts');
 
 const stamp = sourceStamp(root);

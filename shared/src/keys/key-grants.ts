@@ -58,7 +58,7 @@ const name = z
   .string()
   .min(1)
   .max(100)
-  .regex(/^[^\p{Cc}]*$/u, 'must not hold control characters')
+  .regex(/^[^\u0000-\u001f\u007f-\u009f]*$/, 'must not hold control characters')
   .meta({ description: 'Who or what uses it; shown in lists and the audit trail.' });
 const role = z.enum(['user', 'admin']);
 

@@ -147,7 +147,7 @@ const unknownKey = () =>
 
 const keyOfFile = () =>
   new RequestError(
-    'invalid_request',
+    'permission_denied',
     'This key stands in a key file (er_api_keys.json). Change it there; an edit counts within 5 s.',
   );
 

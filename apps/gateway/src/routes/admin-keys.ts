@@ -76,7 +76,21 @@ export function addKeyRoutes(app: Express, dependencies: RequestDependencies): v
     note(exchange, 'rotate', [id], rotation);
     send(exchange, 200, rotated);
   });
+  for (const [path, allow] of Object.entries(allowedMethods)) {
+    const route: Route = { name: path, access: 'admin', isCharged: false, dialect: null };
+    const refuse = () => {
+      throw new RequestError('method_not_allowed', `This route takes ${allow}.`, { headers: { allow } });
+    };
+    app.all(path, handleRequest(route, dependencies, refuse));
+  }
 }
+
+const allowedMethods = {
+  '/admin/keys': 'GET, POST',
+  '/admin/keys/import': 'POST',
+  '/admin/keys/:id': 'GET, PATCH, DELETE',
+  '/admin/keys/:id/rotate': 'POST',
+};
 
 function send(exchange: Exchange, status: number, body: unknown): void {
   exchange.res.setHeader('cache-control', 'no-store');
