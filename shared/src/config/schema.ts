@@ -1,22 +1,11 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
+import { addressRange } from './address-range.ts';
 
 const port = (fallback: number, what: string) =>
   z.int().min(1).max(65535).default(fallback).meta({ description: what });
 
 const seconds = (fallback: number, what: string) =>
   z.number().positive().max(86400).default(fallback).meta({ description: what });
-
-const addressRange = z
-  .string()
-  .refine(isAddressRange, 'must be an address as 10.0.0.1, or a range as 10.0.0.0/8');
-
-function isAddressRange(text: string): boolean {
-  const [address = '', prefix, ...rest] = text.split('/');
-  const version = isIP(address);
-  if (version === 0 || rest.length > 0) return false;
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128));
-}
 
 const model = (defaults: {
   path: string;

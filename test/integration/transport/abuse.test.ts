@@ -162,6 +162,43 @@ test('an answer that a client does not take is dropped, over HTTP/1.1 and over H
   assert.equal((JSON.parse(line) as { status: number }).status, 499);
 });
 
+/** A header field of HPACK as a literal that is not indexed. */
+const field = (name: string, value: string) =>
+  Buffer.concat([
+    Buffer.from([0, name.length]),
+    Buffer.from(name),
+    Buffer.from([value.length]),
+    Buffer.from(value),
+  ]);
+
+// With frames of our own: Node's client ends the body before it resets the stream.
+test('a request that is reset in its body is no request with a short body', async () => {
+  const { socket } = await dial();
+  const head = Buffer.concat([
+    headerBlock,
+    field('authorization', `Bearer ${system.key}`),
+    field('content-type', 'application/json'),
+    field('x-request-id', 'reset-in-body'),
+  ]);
+  socket.write(
+    Buffer.concat([
+      Buffer.from(preface),
+      settings,
+      frame(1, 4, 1, head),
+      frame(0, 0, 1, Buffer.from('{"input": "half of')),
+    ]),
+  );
+  await waitFor('the connection to be read', async () => (await fetch(`${system.url}/health/live`)).ok);
+  socket.write(frame(3, 0, 1, Buffer.from([0, 0, 0, 8])));
+  const line = await waitFor('the record', () =>
+    readFileSync(join(system.folder, 'logs/audit/gateway-0.jsonl'), 'utf8')
+      .split('\n')
+      .find(record => record.includes('reset-in-body')),
+  );
+  const { status, code } = JSON.parse(line) as { status: number; code: string };
+  assert.deepEqual([status, code], [499, 'client_closed_request']);
+});
+
 test('streams that are opened and reset at once end the connection, and others are served meanwhile', async () => {
   const { socket } = await dial();
   socket.write(Buffer.concat([Buffer.from(preface), settings]));

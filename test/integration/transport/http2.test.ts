@@ -211,22 +211,6 @@ test('a connection that is cut ends all its calls, and a whole answer is recorde
   for (let number = 0; number < 5; number++) assert.equal((await recordOf(`cut-${number}`)).status, 499);
 });
 
-test('a request that is reset in its body is no request with a short body', async () => {
-  const client = await open();
-  const stream = client.begin({
-    ':path': '/v1/embeddings',
-    ':method': 'POST',
-    'x-request-id': 'reset-in-body',
-    ...headers(),
-  });
-  stream.write('{"input": "half of');
-  await waitFor('the half body', () => stream.writableLength === 0);
-  stream.close(constants.NGHTTP2_CANCEL);
-  const record = await recordOf('reset-in-body');
-  assert.equal(record.status, 499);
-  assert.equal(record.code, 'client_closed_request');
-});
-
 test('HTTP/1.1 goes on as before on the same port, one byte at a time too', async () => {
   const { connect } = await import('node:net');
   const { hostname, port } = new URL(system.url);

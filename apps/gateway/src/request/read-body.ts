@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { ServerHttp2Stream } from 'node:http2';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
@@ -80,8 +81,9 @@ function collect(exchange: Exchange, maxBytes: number): Promise<Buffer> {
       if (bytes > maxBytes) finish(tooLarge(maxBytes));
     };
     source.on('data', onData);
-    // HTTP/2 ends the body of a request that was reset as if it were whole.
-    source.once('end', () => finish(req.aborted ? new ClientGone() : null));
+    // HTTP/2 ends the body of a request that was reset as if it were whole; its stream is closed by then.
+    const { stream } = req as { stream?: ServerHttp2Stream };
+    source.once('end', () => finish(stream?.closed ? new ClientGone() : null));
     decoder?.once('error', () => finish(invalid(`The body is not valid ${encoding}.`)));
     req.once('error', () => finish(new ClientGone()));
     signal.addEventListener('abort', () => finish(new ClientGone()), { once: true });
