@@ -117,27 +117,32 @@ for (const { path, text } of outputFiles) {
 }
 
 const pageSource = join(root, 'apps/monitor/src/page');
-const page = await buildOrExit({
-  absWorkingDir: root,
-  entryPoints: ['main.tsx', 'page.css'].map(name => ({ in: join(pageSource, name), out: 'page' })),
-  outdir: join(root, 'dist/monitor/page'),
-  bundle: true,
-  write: false,
-  platform: 'browser',
-  format: 'iife',
-  target: ['chrome111', 'firefox113', 'safari16.4'],
-  jsx: 'automatic',
-  jsxImportSource: 'preact',
-  // The page's tsconfig is for tsc; its base is not in every copy of the project.
-  tsconfigRaw: '{}',
-  minify: true,
-  legalComments: 'none',
-  logLevel: 'warning',
-});
-for (const { path, text } of page.outputFiles) replaceFile(path, text);
-replaceFile(join(root, 'dist/monitor/page/page.html'), readFileSync(join(pageSource, 'page.html'), 'utf8'));
+if (existsSync(pageSource)) await buildPage();
 
 replaceFile(join(root, stampFile), stamp);
+
+/** The dashboard's script, style and page. */
+async function buildPage() {
+  const page = await buildOrExit({
+    absWorkingDir: root,
+    entryPoints: ['main.tsx', 'page.css'].map(name => ({ in: join(pageSource, name), out: 'page' })),
+    outdir: join(root, 'dist/monitor/page'),
+    bundle: true,
+    write: false,
+    platform: 'browser',
+    format: 'iife',
+    target: ['chrome111', 'firefox113', 'safari16.4'],
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    // The page's tsconfig is for tsc; its base is not in every copy of the project.
+    tsconfigRaw: '{}',
+    minify: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+  });
+  for (const { path, text } of page.outputFiles) replaceFile(path, text);
+  replaceFile(join(root, 'dist/monitor/page/page.html'), readFileSync(join(pageSource, 'page.html'), 'utf8'));
+}
 
 /** esbuild has printed each error with its place; its stack trace would only hide them. */
 async function buildOrExit(options) {

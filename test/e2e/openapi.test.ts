@@ -21,6 +21,11 @@ const settings = `
 include-path-regex = "^/(v1/)?(embeddings|embed|rerank|score)$|^/v2/(embed|rerank)$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400"]
 
+# Nor which models there are, and what an address is.
+[[operations]]
+include-path-regex = "^/admin/keys"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404"]
+
 # Nobody knows the request ids that it makes up.
 [[operations]]
 include-path = "/v1/feedback"

@@ -68,13 +68,13 @@ export class Listener {
       app(req, res);
     };
     this.#server.on('request', serve);
+    // Node would say "continue" by itself; the body must wait until the key is known.
+    this.#server.on('checkContinue', serve);
+    this.#chooseProtocols();
     this.#server.on('connection', socket => {
       this.connections++;
       socket.once('close', () => this.connections--);
     });
-    // Node would say "continue" by itself; the body must wait until the key is known.
-    this.#server.on('checkContinue', serve);
-    this.#chooseProtocols();
   }
 
   /** Aborts when this worker begins to stop. */

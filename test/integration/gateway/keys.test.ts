@@ -145,7 +145,7 @@ test('keys of the key file are shown and not changed; their entries grant the sa
   const { body } = await admin<{ keys: KeyView[] }>('GET', '');
   const bootstrap = body.keys.find(({ source }) => source === 'file');
   const refused = await admin<{ error: { message: string } }>('DELETE', `/${bootstrap?.id}`);
-  assert.equal(refused.status, 400);
+  assert.equal(refused.status, 403);
   assert.match(refused.body.error.message, /er_api_keys\.json/);
 
   const [ranker, wrong] = [`er-${'f1'.repeat(20)}`, `er-${'f2'.repeat(20)}`];

@@ -41,6 +41,7 @@ const access: Record<string, 'public' | 'key' | 'admin'> = {
   'PATCH /admin/keys/:id': 'admin',
   'DELETE /admin/keys/:id': 'admin',
   'POST /admin/keys/:id/rotate': 'admin',
+  'ALL /admin/keys': 'admin',
   'GET /dashboard/assets/*': 'public',
   'GET /dashboard': 'admin',
   'GET /dashboard/events': 'admin',

@@ -76,21 +76,22 @@ export function addKeyRoutes(app: Express, dependencies: RequestDependencies): v
     note(exchange, 'rotate', [id], rotation);
     send(exchange, 200, rotated);
   });
-  for (const [path, allow] of Object.entries(allowedMethods)) {
-    const route: Route = { name: path, access: 'admin', isCharged: false, dialect: null };
-    const refuse = () => {
-      throw new RequestError('method_not_allowed', `This route takes ${allow}.`, { headers: { allow } });
-    };
-    app.all(path, handleRequest(route, dependencies, refuse));
-  }
+  const others: Route = { name: '/admin/keys', access: 'admin', isCharged: false, dialect: null };
+  const refuse = ({ req }: Exchange) => {
+    const allow = allowedMethods.find(({ path }) => path.test(req.path))?.methods;
+    if (allow === undefined) throw new RequestError('not_found', 'There is no such route below /admin/keys.');
+    throw new RequestError('method_not_allowed', `This route takes ${allow}.`, { headers: { allow } });
+  };
+  app.use('/admin/keys', handleRequest(others, dependencies, refuse));
 }
 
-const allowedMethods = {
-  '/admin/keys': 'GET, POST',
-  '/admin/keys/import': 'POST',
-  '/admin/keys/:id': 'GET, PATCH, DELETE',
-  '/admin/keys/:id/rotate': 'POST',
-};
+/** By the path below `/admin/keys`. */
+const allowedMethods = [
+  { path: /^\/$/, methods: 'GET, POST' },
+  { path: /^\/import$/, methods: 'POST' },
+  { path: /^\/[^/]+$/, methods: 'GET, PATCH, DELETE' },
+  { path: /^\/[^/]+\/rotate$/, methods: 'POST' },
+];
 
 function send(exchange: Exchange, status: number, body: unknown): void {
   exchange.res.setHeader('cache-control', 'no-store');
