@@ -52,7 +52,7 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
     maxFileBytes: config.audit.max_file_bytes,
     logger,
     onFailing: isFailing => metrics.auditFailing.set(isFailing ? 1 : 0),
-    onLost: () => metrics.auditLost.inc(),
+    onLost: lines => metrics.auditLost.inc(lines),
   });
   onStop(() => audit.close());
 

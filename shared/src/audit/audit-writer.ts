@@ -33,8 +33,14 @@ export interface AuditWriterOptions {
   logger: Logger;
   /** It began to fail, or works again. */
   onFailing?: (isFailing: boolean) => void;
-  /** A line was lost. */
-  onLost?: () => void;
+  /** Lines were lost. */
+  onLost?: (lines: number) => void;
+}
+
+/** What a line tells; its other fields are free. */
+export interface AuditRecord {
+  /** ISO 8601. */
+  time: string;
 }
 
 interface OpenFile {
@@ -46,8 +52,8 @@ interface OpenFile {
 }
 
 /**
- * The audit trail of one process: a chained JSON line a record, in the kernel when `append` returns, so that a kill -9 loses
- * none whose answer was sent after it (winston and stdout lose lines, and PM2's daemon would copy each one). A disk that
+ * The audit trail of one process: a chained JSON line a record, in the kernel when `append` returns (or `appendSoon` calls
+ * back), so that a kill -9 loses none whose answer was sent after it (winston and stdout lose lines, and PM2's daemon would copy each one). A disk that
  * refuses stops nobody: lines are counted as lost, the log says when that begins and ends, and the trail says how many.
  */
 export class AuditWriter {
@@ -60,6 +66,7 @@ export class AuditWriter {
   /** Lost lines that the trail does not tell of yet. */
   #untold = 0;
   #nextAttemptAt = 0;
+  #waiting: { record: AuditRecord; then: () => void }[] = [];
   #headTimer: NodeJS.Timeout | undefined;
 
   constructor(options: AuditWriterOptions) {
@@ -77,20 +84,48 @@ export class AuditWriter {
   }
 
   /** Writes a record down; `time` (ISO 8601) comes first in it. Never throws. */
-  append(record: { time: string }): void {
+  append(record: AuditRecord): void {
+    this.#appendAll([record]);
+  }
+
+  /**
+   * Writes a record down with all others of this turn of the event loop, then calls `then`: answers of one batch end
+   * together, and a write for each costs more than its line. Never throws.
+   */
+  appendSoon(record: AuditRecord, then: () => void): void {
+    if (this.#waiting.length === 0) setImmediate(() => this.#appendWaiting());
+    this.#waiting.push({ record, then });
+  }
+
+  close(): void {
+    this.#appendWaiting();
+    if (this.#file) this.#writeHead();
+    clearTimeout(this.#headTimer);
+    this.#close();
+  }
+
+  #appendWaiting(): void {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    this.#appendAll(waiting.map(({ record }) => record));
+    for (const { then } of waiting) then();
+  }
+
+  #appendAll(records: AuditRecord[]): void {
     if (this.isFailing && performance.now() < this.#nextAttemptAt) {
-      this.#lose();
+      this.#lose(records.length);
       return;
     }
     try {
-      const day = record.time.slice(0, 10);
-      if (this.#file && this.#isOver(this.#file, day)) this.#rotate();
-      const file = this.#file ?? this.#open(record.time);
+      const time = records.at(-1)?.time ?? '';
+      if (this.#file && this.#isOver(this.#file, time.slice(0, 10))) this.#rotate();
+      const file = this.#file ?? this.#open(time);
       if (this.#untold > 0) {
-        this.#write(file, { time: record.time, event: 'lost', lines: this.#untold });
+        this.#write(file, [{ time, event: 'lost', lines: this.#untold }]);
         this.#untold = 0;
       }
-      this.#write(file, record);
+      this.#write(file, records);
       if (file.bytes >= this.#options.maxFileBytes) this.#rotate();
       if (this.isFailing) {
         this.#nextAttemptAt = 0;
@@ -99,7 +134,7 @@ export class AuditWriter {
       }
       this.#headTimer ??= setTimeout(() => this.#writeHead(), headDelayMs).unref();
     } catch (error) {
-      this.#lose();
+      this.#lose(records.length);
       if (!this.isFailing) {
         this.#options.logger.error('the audit trail cannot be written; requests go on without it', {
           code: (error as NodeJS.ErrnoException).code,
@@ -111,25 +146,25 @@ export class AuditWriter {
     }
   }
 
-  close(): void {
-    if (this.#file) this.#writeHead();
-    clearTimeout(this.#headTimer);
-    this.#close();
-  }
-
   #isOver(file: { day: string }, today: string): boolean {
     return this.#options.mayRotateDaily !== false && file.day !== today;
   }
 
-  #lose(): void {
-    this.#lost++;
-    this.#untold++;
-    this.#options.onLost?.();
+  #lose(lines: number): void {
+    this.#lost += lines;
+    this.#untold += lines;
+    this.#options.onLost?.(lines);
   }
 
-  #write(file: OpenFile, record: object): void {
-    const { line, chain } = chainedLine(this.#chain, record);
-    const bytes = Buffer.from(line);
+  #write(file: OpenFile, records: readonly object[]): void {
+    let text = '';
+    let chain = this.#chain;
+    for (const record of records) {
+      const next = chainedLine(chain, record);
+      text += next.line;
+      chain = next.chain;
+    }
+    const bytes = Buffer.from(text);
     let written: number;
     try {
       written = writeSync(file.descriptor, bytes);
@@ -176,7 +211,7 @@ export class AuditWriter {
     }
     if (end) file.day = end.day;
     orClose(descriptor, () =>
-      this.#write(file, { time, event: 'open', lane, file: file.number, pid: process.pid }),
+      this.#write(file, [{ time, event: 'open', lane, file: file.number, pid: process.pid }]),
     );
     this.#file = file;
     return file;

@@ -79,8 +79,8 @@ export class Exchange {
   /** What an administrator changed. */
   change: AdminChange | null = null;
   isRecorded = false;
-  /** Keeps the record; set by the recorder. */
-  onAnswered: () => void = () => {};
+  /** Keeps the record, then calls `then`; set by the recorder. */
+  onAnswered: (then: () => void) => void = then => then();
 
   constructor(req: Request, res: Response, route: Route, callers: CallerView) {
     this.req = req;
@@ -100,9 +100,14 @@ export class Exchange {
 }
 
 /** Ends an answer: whoever sends its last byte does it here, because the record is kept first. */
-export function endAnswer(exchange: Exchange, lastBody?: string | Buffer): void {
-  if (!exchange.isRecorded) exchange.onAnswered();
-  exchange.res.end(lastBody);
+export function endAnswer(
+  exchange: Exchange,
+  lastBody?: string | Buffer,
+  encoding?: 'latin1' | 'utf8',
+): void {
+  const end = () => exchange.res.end(lastBody, encoding ?? 'utf8');
+  if (exchange.isRecorded) end();
+  else exchange.onAnswered(end);
 }
 
 /** The client closed its connection before its answer was complete. */

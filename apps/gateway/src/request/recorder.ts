@@ -31,7 +31,7 @@ export class Recorder {
     this.inFlight++;
     if (this.#tracer) exchange.trace = this.#tracer.begin(exchange);
     this.#metrics.requestsInFlight.inc();
-    exchange.onAnswered = () => this.#record(exchange, exchange.res.statusCode);
+    exchange.onAnswered = then => this.#record(exchange, exchange.res.statusCode, then);
     exchange.res.once('close', () => {
       this.inFlight--;
       this.#metrics.requestsInFlight.dec();
@@ -39,7 +39,7 @@ export class Recorder {
     });
   }
 
-  #record(exchange: Exchange, status: number): void {
+  #record(exchange: Exchange, status: number, then = () => {}): void {
     exchange.isRecorded = true;
     const { req, timings, key, route } = exchange;
     const totalMs = timings.total();
@@ -57,7 +57,7 @@ export class Recorder {
       this.#metrics.tokens.inc({ model: exchange.role }, exchange.promptTokens);
     }
     this.lastErrors.note(exchange, status);
-    this.#audit.append({
+    const record = {
       time: new Date().toISOString(),
       request_id: exchange.id,
       key_id: key?.id ?? null,
@@ -79,7 +79,8 @@ export class Recorder {
       ms: Object.fromEntries(
         [...timings.byStage, ['total', totalMs]].map(([stage, ms]) => [stage, rounded(ms as number)]),
       ),
-    } as { time: string });
+    };
+    this.#audit.appendSoon(record, then);
   }
 }
 

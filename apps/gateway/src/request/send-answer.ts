@@ -71,7 +71,8 @@ export function sendWhole(
   res.writeHead(status, { 'content-type': contentType, 'content-length': bytes });
   const sent = req.method === 'HEAD' ? undefined : body;
   exchange.bytesOut = sent === undefined ? 0 : bytes;
-  endAnswer(exchange, sent);
+  // As many bytes as characters: ASCII, which goes out without being looked at again.
+  endAnswer(exchange, sent, bytes === body.length ? 'latin1' : 'utf8');
 }
 
 /** Headers of every answer to a key, however it ends. */

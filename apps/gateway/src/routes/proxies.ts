@@ -113,8 +113,9 @@ function recordBeforeEnd(exchange: Exchange): void {
   const { res } = exchange;
   const end = res.end.bind(res) as (...args: unknown[]) => typeof res;
   res.end = ((...args: unknown[]) => {
-    if (!exchange.isRecorded) exchange.onAnswered();
-    return end(...args);
+    if (exchange.isRecorded) return end(...args);
+    exchange.onAnswered(() => end(...args));
+    return res;
   }) as typeof res.end;
 }
 
