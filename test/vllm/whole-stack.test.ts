@@ -190,7 +190,8 @@ describe('gateway, scheduler and two vLLM servers', { timeout: 900_000 }, () => 
     assert.ok(Number(refused.headers.get('retry-after')) > 0);
     assert.ok(Number(refused.headers.get('retry-after-ms')) > 0);
     assert.equal(((await refused.json()) as { error: { code: string } }).error.code, 'no_available_upstream');
-    assert.equal((await fetch(`${stack.url}/health`)).status, 503);
+    // Workers learn of it by a message, and each request may meet another worker.
+    await waitFor('/health to tell of it', async () => (await fetch(`${stack.url}/health`)).status === 503);
     assert.equal((await rerank()).status, 200, 'the other model still answers');
 
     await waitFor('the model to be back', async () => (await embed()).status === 200, {
