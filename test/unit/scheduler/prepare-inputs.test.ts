@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedJob, ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import { prepareEmbedding } from '../../../apps/scheduler/src/models/embedding-model.ts';
@@ -58,6 +59,7 @@ const score = (job: Partial<ScoreJob>, maxTokens = 200) =>
 /** The ids of each input. */
 const idsOf = ({ inputs }: PreparedInputs) =>
   inputs.map(({ input }) => {
+    if (input.kind === 'parts') return input.parts.flatMap(part => [...part]);
     assert.equal(input.kind, 'ids');
     return Array.from((input as { ids: ArrayLike<number> }).ids);
   });
@@ -96,11 +98,13 @@ test('a query is the instruction and the text, to the letter; the instruction is
   for (const [instruction, said] of [
     [null, cardInstruction],
     ['', cardInstruction],
-    ['Find code', 'Find code'],
+    ...['Find code', 'Find!', ' ', 'e\n\n', "it's\r\n \t", '判断\u0301'].map(text => [text, text] as const),
   ] as const) {
-    const [ids] = idsOf(await embed({ inputs: ['Explain gravity'], query: { instruction } }));
-    const [whole] = idsOf(await embed({ inputs: [`Instruct: ${said}\nQuery:Explain gravity`] }));
-    assert.deepEqual(ids, whole);
+    for (const text of ['Explain gravity', '', ' two', '\n\n', '\u0338x', "'s"]) {
+      const [ids] = idsOf(await embed({ inputs: [text], query: { instruction } }));
+      const [whole] = idsOf(await embed({ inputs: [`Instruct: ${said}\nQuery:${text}`] }));
+      assert.deepEqual(ids, whole, JSON.stringify([instruction, text]));
+    }
   }
 });
 
@@ -131,8 +135,8 @@ for (const keep of ['start', 'end'] as const) {
           { inputs: [text, [...whole]], query: null, truncation: { maxTokens: limit, keep } },
           1000,
         );
-        for (const { input, tokens } of inputs) {
-          const ids = Array.from((input as { ids: ArrayLike<number> }).ids);
+        for (const [index, ids] of idsOf({ inputs, truncated }).entries()) {
+          const tokens = inputs[index]?.tokens;
           assert.equal(ids.at(-1), endOfText);
           assert.equal(tokens, Math.min(limit, whole.length + 1));
           const kept = ids.slice(0, -1);
@@ -229,12 +233,87 @@ test('max_tokens_per_doc and _per_query cut texts before the template is filled'
 });
 
 test('a query that leaves no room for its document is refused', async () => {
+  const [template = []] = idsOf(await score({ queries: [''], documents: [''] }));
   await assert.rejects(
     score({
-      queries: ['word '.repeat(300)],
+      queries: ['a '.repeat(200 - template.length)],
       documents: ['a b c'],
       truncation: { maxTokens: null, keep: 'start' },
     }),
     refusal('documents', /nothing of it would be left/),
   );
 });
+
+test('an instruction or a query that is too long by itself is refused by its own name', async () => {
+  const long = 'word '.repeat(300);
+  const truncation = { maxTokens: null, keep: 'start' } as const;
+  const tooLong = /takes 3\d\d tokens .* at most 200\. Shorten it/;
+  for (const asked of [{}, { truncation }]) {
+    await assert.rejects(score({ queries: [long], documents: ['a'], ...asked }), refusal('query', tooLong));
+    await assert.rejects(
+      score({ instruction: long, documents: ['a'], ...asked }),
+      refusal('instruction', tooLong),
+    );
+    await assert.rejects(
+      embed({ inputs: ['a'], query: { instruction: long }, ...asked }, 200),
+      refusal('instruction', tooLong),
+    );
+  }
+});
+
+test('an instruction of megabytes is refused unread, not put in front of every input', async () => {
+  const instruction = 'word '.repeat(2_000_000);
+  const inputs = Array.from({ length: 2048 }, (_, index) => `text ${index}`);
+  for (const refused of [
+    () => embed({ inputs, query: { instruction } }),
+    () => score({ instruction, queries: inputs, documents: inputs }),
+  ]) {
+    const before = process.cpuUsage();
+    await assert.rejects(refused, refusal('instruction', /far too long/));
+    assert.ok(process.cpuUsage(before).user < 300_000);
+  }
+});
+
+test('pairs share the ids of their query, and a request has so many tokens and no more', async () => {
+  const documents = Array.from({ length: 2048 }, (_, index) => `text ${index}`);
+  const before = process.memoryUsage().arrayBuffers;
+  const { inputs } = await score({ queries: ['word '.repeat(3000)], documents }, 32_768);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 10_000_000);
+  const [first, second] = inputs.map(({ input }) => (input.kind === 'parts' ? input.parts : []));
+  assert.equal(first?.[1], second?.[1]);
+  await assert.rejects(
+    score({ queries: ['word '.repeat(5000)], documents }, 32_768),
+    refusal('documents', /tokens in all.* a request may have 8000000/),
+  );
+  await assert.rejects(
+    embed({ inputs: documents, query: { instruction: 'word '.repeat(5000) } }, 32_768),
+    refusal('input', /tokens in all/),
+  );
+});
+
+for (const asked of [
+  { truncation: { maxTokens: null, keep: 'end' as const } },
+  { maxTokensPerDocument: 60 },
+]) {
+  test(`2,048 documents cut by ${Object.keys(asked)} leave the event loop its turns`, async () => {
+    const documents = Array.from({ length: 2048 }, (_, index) => `${index} ${texts.join(' ').repeat(4)}`);
+    let isDone = false;
+    const longest = longestTurn(() => isDone);
+    const { truncated } = await score({ documents, ...asked });
+    isDone = true;
+    assert.equal(truncated.length, documents.length);
+    assert.ok((await longest) < 50, `held for ${await longest} ms`);
+  });
+}
+
+/** Most CPU time of this thread between two turns of its event loop, in milliseconds. */
+async function longestTurn(isDone: () => boolean): Promise<number> {
+  let longest = 0;
+  while (!isDone()) {
+    const before = process.threadCpuUsage();
+    await setImmediate();
+    const { user, system } = process.threadCpuUsage(before);
+    longest = Math.max(longest, (user + system) / 1000);
+  }
+  return longest;
+}

@@ -26,6 +26,8 @@ export interface JobOfItems {
 /** What of an item goes to the model server. */
 export type ItemInput =
   | { kind: 'ids'; ids: Int32Array | number[] }
+  /** Token ids in parts, which other items share: a query of 32,000 tokens is not repeated for each document. */
+  | { kind: 'parts'; parts: readonly Int32Array[] }
   | { kind: 'text'; text: string }
   | { kind: 'pair'; query: string; document: string; instruction: string | null };
 

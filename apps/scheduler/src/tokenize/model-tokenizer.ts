@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { ModelTokenizer } from '../models/model-tokenizer.ts';
-import { buildRerankPrompts } from './reranker-prompt.ts';
+import { encodeRerankDocuments, encodeRerankFrame } from './reranker-prompt.ts';
 import { openTokenizerPool } from './tokenizer-pool.ts';
 
 /** Qwen3's vocabulary with its unused places, which vLLM accepts as ids; for folders without a config.json. */
@@ -18,17 +18,13 @@ export async function openModelTokenizer(tokenizerFile: string): Promise<ModelTo
     vocabularySize: readVocabularySize(dirname(tokenizerFile)),
     longestTokenBytes: pool.longestTokenBytes,
     encode: (texts, signal) => pool.encode([...texts], signal),
-    decode: ids => pool.decode([...ids]),
+    decode: ids => pool.decode(ids),
     complete: ids => {
       const own = ids instanceof Int32Array ? ids : Int32Array.from(ids);
       return isComplete(own) ? own : pool.appendSpecialTokens(own);
     },
-    rerankPrompts: (instruction, pairs, signal) =>
-      buildRerankPrompts(
-        pool,
-        { instruction, pairs: pairs.map(({ query, document }) => [query, document] as const) },
-        signal,
-      ),
+    rerankFrame: (texts, signal) => encodeRerankFrame(pool, texts, signal),
+    rerankDocuments: (documents, signal) => encodeRerankDocuments(pool, documents, signal),
     close: () => pool.close(),
   };
 }

@@ -10,40 +10,45 @@ const head =
   'Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>';
 const tail = '<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n';
 
-/** Each pair's place in the prompt. Between two control tokens all is one text, as tokens may span its parts. */
-const userStart = (instruction: string, query: string) =>
-  `user\n<Instruct>: ${instruction}\n<Query>: ${query}\n`;
-const userEnd = (document: string) => `<Document>: ${document}`;
+/**
+ * Each text's place in the prompt. A line break never shares a token with a "<" after it, nor does NFC join them: what ends
+ * in one can be tokenized apart from what begins with the other. Elsewhere tokens may span a text and what is around it.
+ */
+const placeOfInstruction = (instruction: string) => `user\n<Instruct>: ${instruction}\n`;
+const placeOfQuery = (query: string) => `<Query>: ${query}\n`;
+const placeOfDocument = (document: string) => `<Document>: ${document}`;
 
-export interface RerankPrompts {
-  /** Empty or null is the model card's. */
-  instruction: string | null;
-  pairs: readonly (readonly [query: string, document: string])[];
+/** Token ids of a prompt without its document. A prompt is `front`, a query, a document and `back`, one after the other. */
+export interface RerankFrame {
+  /** The system's words and the instruction. */
+  front: Int32Array;
+  queries: Int32Array[];
+  back: Int32Array;
 }
 
 /**
- * Token ids of the reranker's prompt for each pair, in Qwen's template. Callers' texts are plain text, whatever is in
- * them; otherwise the ids are those of the whole prompt tokenized as one string.
+ * Token ids of what stands around the documents of Qwen's prompt. Callers' texts are plain text, whatever is in them;
+ * otherwise the ids are those of the whole prompt tokenized as one string. Nothing is repeated: queries share the
+ * instruction, and documents a query. An instruction that is empty or null is the model card's.
  */
-export async function buildRerankPrompts(
+export async function encodeRerankFrame(
   pool: TokenizerPool,
-  { instruction, pairs }: RerankPrompts,
+  { instruction, queries }: { instruction: string | null; queries: readonly string[] },
+  signal?: AbortSignal,
+): Promise<RerankFrame> {
+  const template = await templateOf(pool);
+  const texts = [placeOfInstruction(instruction || defaultInstruction), ...queries.map(placeOfQuery)];
+  const [given = none, ...encoded] = await pool.encode(texts, signal);
+  return { front: joinIds([template.head, given]), queries: encoded, back: template.tail };
+}
+
+/** Token ids of documents in Qwen's prompt. */
+export function encodeRerankDocuments(
+  pool: TokenizerPool,
+  documents: readonly string[],
   signal?: AbortSignal,
 ): Promise<Int32Array[]> {
-  const template = await templateOf(pool);
-  // A line break never shares a token with a "<" after it, nor does NFC join them: starts can be tokenized apart.
-  const indexOfQuery = new Map<string, number>();
-  for (const [query] of pairs) if (!indexOfQuery.has(query)) indexOfQuery.set(query, indexOfQuery.size);
-  const starts = [...indexOfQuery.keys()].map(query => userStart(instruction || defaultInstruction, query));
-  const encoded = await pool.encode([...starts, ...pairs.map(([, document]) => userEnd(document))], signal);
-  return pairs.map(([query], index) =>
-    joinIds([
-      template.head,
-      encoded[indexOfQuery.get(query) ?? 0] ?? none,
-      encoded[starts.length + index] ?? none,
-      template.tail,
-    ]),
-  );
+  return pool.encode(documents.map(placeOfDocument), signal);
 }
 
 interface Template {
@@ -78,7 +83,8 @@ async function encodeWithControlTokens(pool: TokenizerPool, text: string): Promi
   );
 }
 
-function joinIds(parts: readonly Int32Array[]): Int32Array {
+/** One list of ids of several. */
+export function joinIds(parts: readonly Int32Array[]): Int32Array<ArrayBuffer> {
   const joined = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let end = 0;
   for (const part of parts) {

@@ -12,7 +12,7 @@ export interface TokenizerPool {
    */
   encode(texts: string[], signal?: AbortSignal): Promise<Int32Array[]>;
   /** The text of token ids, as vLLM's /detokenize gives it. */
-  decode(tokens: number[]): Promise<string>;
+  decode(tokens: ArrayLike<number>): Promise<string>;
   /** The ids of one text with what the model's post-processor puts around it, such as <|endoftext|> for embeddings. */
   appendSpecialTokens(ids: Int32Array): Int32Array;
   /** Control tokens and other added ones: text to id. */
@@ -77,7 +77,7 @@ class ThreadedTokenizer implements TokenizerPool {
     return this.#encodeInThreads(texts, signal);
   }
 
-  async decode(tokens: number[]): Promise<string> {
+  async decode(tokens: ArrayLike<number>): Promise<string> {
     return decodeTokens(this.#tables, tokens);
   }
 
