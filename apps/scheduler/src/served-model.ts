@@ -51,7 +51,8 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
       ? tokenScoreWire
       : textScoreWire;
   const canaryInputs = async (): Promise<PreparedInput[]> => {
-    const preparation = { tokenizer, maxTokens: model.max_model_len, signal: new AbortController().signal };
+    const work = { signal: new AbortController().signal, keyId: 'canary' };
+    const preparation = { tokenizer, maxTokens: model.max_model_len, work };
     const { inputs } = isEmbedding
       ? await prepareEmbedding(embeddingCanaryJob, preparation)
       : await preparePairs(rerankerCanaryJob, preparation);

@@ -15,7 +15,7 @@ import { makeTokenizerFolder } from '../../kit/tokenizer-folder.ts';
 const endOfText = 151_643;
 const cardInstruction = 'Given a web search query, retrieve relevant passages that answer the query';
 const folder = makeTokenizerFolder();
-const { signal } = new AbortController();
+const work = { signal: new AbortController().signal, keyId: 'key' };
 let tokenizer: ModelTokenizer;
 
 before(async () => {
@@ -38,7 +38,7 @@ const embed = (job: Partial<EmbedJob>, maxTokens = 100) =>
       addSpecialTokens: true,
       ...job,
     },
-    { tokenizer, maxTokens, signal },
+    { tokenizer, maxTokens, work },
   );
 const score = (job: Partial<ScoreJob>, maxTokens = 200) =>
   preparePairs(
@@ -53,7 +53,7 @@ const score = (job: Partial<ScoreJob>, maxTokens = 200) =>
       maxTokensPerDocument: null,
       ...job,
     },
-    { tokenizer, maxTokens, signal },
+    { tokenizer, maxTokens, work },
   );
 
 /** The ids of each input. */
@@ -192,7 +192,7 @@ test('cut by tokens where only the server can count is refused, not ignored', as
         truncation: { maxTokens: 5, keep: 'start' },
         addSpecialTokens: true,
       },
-      { tokenizer: null, maxTokens: 100, signal },
+      { tokenizer: null, maxTokens: 100, work },
     ),
     refusal('input', /only the model server can count/),
   );

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { joinIds } from '../../../apps/scheduler/src/tokenize/join-ids.ts';
 import {
   defaultInstruction,
   encodeRerankDocuments,
   encodeRerankFrame,
-  joinIds,
 } from '../../../apps/scheduler/src/tokenize/reranker-prompt.ts';
 import {
   openTokenizerPool,

@@ -15,7 +15,7 @@ export async function runEmbedJob(
     tokenizer,
     maxTokens: pool.maxInputTokens,
     isBuiltin: pool.identity().engine.startsWith('builtin'),
-    signal: context.signal,
+    work: context,
   });
   const { results, ...outcome } = await lane.run(inputs, { ...context, field: job.field });
   return {

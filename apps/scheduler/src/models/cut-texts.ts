@@ -1,7 +1,7 @@
 import type { Truncation } from '@er-gateway/shared/scheduler-protocol';
 import { loopTurns } from '../loop-turns.ts';
 import { checkBytes, worthReading } from './model-input.ts';
-import type { ModelTokenizer } from './model-tokenizer.ts';
+import type { ModelTokenizer, TokenizerWork } from './model-tokenizer.ts';
 
 type Keep = Truncation['keep'];
 
@@ -9,7 +9,7 @@ interface Cutting {
   tokenizer: ModelTokenizer;
   /** Which end of a text stays. */
   keep: Keep;
-  signal: AbortSignal;
+  work: TokenizerWork;
 }
 
 /**
@@ -21,7 +21,7 @@ export async function cutTexts(
   {
     tokenizer,
     keep,
-    signal,
+    work,
     limit,
     most,
     mayCut = false,
@@ -42,7 +42,7 @@ export async function cutTexts(
     return text;
   });
   if (most !== null) {
-    const encoded = await tokenizer.encode(texts, signal);
+    const encoded = await tokenizer.encode(texts, work);
     const giveTurn = loopTurns();
     for (const [index, ids] of encoded.entries()) {
       if (ids.length > most) texts[index] = await textOfSome(ids, most, { tokenizer, keep });
@@ -59,15 +59,15 @@ export async function cutTexts(
  */
 export async function fitDocuments(
   documents: readonly { text: string; room: number }[],
-  { tokenizer, keep, signal }: Cutting,
+  { tokenizer, keep, work }: Cutting,
 ): Promise<(Int32Array | null)[]> {
   const fitted = new Array<Int32Array | null>(documents.length).fill(null);
   if (documents.length === 0) return fitted;
   const encoded = await tokenizer.encode(
     documents.map(({ text }) => text),
-    signal,
+    work,
   );
-  const [label = new Int32Array()] = await tokenizer.rerankDocuments([''], signal);
+  const [label = new Int32Array()] = await tokenizer.rerankDocuments([''], work);
   let open = documents.map(({ room }, place) => ({
     place,
     room,
@@ -82,7 +82,7 @@ export async function fitDocuments(
       texts.push(await textOfSome(encoded[place] as Int32Array, kept, { tokenizer, keep }));
       await giveTurn();
     }
-    const counted = await tokenizer.rerankDocuments(texts, signal);
+    const counted = await tokenizer.rerankDocuments(texts, work);
     for (const [at, one] of open.entries()) {
       const ids = counted[at] as Int32Array;
       if (ids.length <= one.room) fitted[one.place] = ids;

@@ -1,5 +1,6 @@
 import type { EmbedJob } from '@er-gateway/shared/scheduler-protocol';
-import { defaultInstruction, joinIds } from '../tokenize/reranker-prompt.ts';
+import { joinIds } from '../tokenize/join-ids.ts';
+import { defaultInstruction } from '../tokenize/reranker-prompt.ts';
 import {
   cannotCount,
   checkBytes,
@@ -13,7 +14,7 @@ import {
   tooLongAround,
   worthReading,
 } from './model-input.ts';
-import type { ModelTokenizer } from './model-tokenizer.ts';
+import type { ModelTokenizer, TokenizerWork } from './model-tokenizer.ts';
 
 /**
  * What stands before a query, to the letter: no space after `Query:` (model card of Qwen3-Embedding). In two parts, since no
@@ -29,7 +30,7 @@ export interface EmbeddingPreparation {
   maxTokens: number;
   /** The built-in model was never taught instructions: its queries go as they are. */
   isBuiltin?: boolean;
-  signal: AbortSignal;
+  work: TokenizerWork;
 }
 
 /**
@@ -39,7 +40,7 @@ export interface EmbeddingPreparation {
  */
 export async function prepareEmbedding(
   job: EmbedJob,
-  { tokenizer, maxTokens, isBuiltin = false, signal }: EmbeddingPreparation,
+  { tokenizer, maxTokens, isBuiltin = false, work }: EmbeddingPreparation,
 ): Promise<PreparedInputs> {
   const { inputs, truncation } = job;
   const query = isBuiltin ? null : job.query;
@@ -50,7 +51,7 @@ export async function prepareEmbedding(
   const complete = (ids: ArrayLike<number>) =>
     job.addSpecialTokens ? tokenizer.complete(ids) : Int32Array.from(ids);
   const ending = complete(none);
-  const head = await headOf(query, { tokenizer, limit, ending, signal });
+  const head = await headOf(query, { tokenizer, limit, ending, work });
 
   const texts = inputs.flatMap((input, index) => {
     if (typeof input !== 'string') return [];
@@ -61,7 +62,7 @@ export async function prepareEmbedding(
     checkBytes(input, limit, longestTokenBytes, nameOf(index));
     return [head.label + input];
   });
-  const encoded = texts.length === 0 ? [] : await tokenizer.encode(texts, signal);
+  const encoded = texts.length === 0 ? [] : await tokenizer.encode(texts, work);
 
   let next = 0;
   const truncated: number[] = [];
@@ -107,19 +108,19 @@ async function headOf(
     tokenizer,
     limit,
     ending,
-    signal,
+    work,
   }: {
     tokenizer: ModelTokenizer;
     limit: number;
     ending: Int32Array;
-    signal: AbortSignal;
+    work: TokenizerWork;
   },
 ): Promise<Head> {
   if (query === null) return noHead;
   const { instruction } = query;
   checkBytes(instruction ?? '', limit, tokenizer.longestTokenBytes, 'instruction');
   const texts = [instructionBefore(instruction), label];
-  const [ids = none, labelIds = none] = await tokenizer.encode(texts, signal);
+  const [ids = none, labelIds = none] = await tokenizer.encode(texts, work);
   const tokens = ids.length + labelIds.length + ending.length;
   if (instruction && tokens > limit) throw tooLongAround('instruction', tokens, limit);
   return { instruction: ids, label, labelIds };

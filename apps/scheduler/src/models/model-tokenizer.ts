@@ -1,5 +1,11 @@
 import type { RerankFrame } from '../tokenize/reranker-prompt.ts';
 
+/** Whose work it is, since keys take turns, and what ends it. */
+export interface TokenizerWork {
+  signal: AbortSignal;
+  keyId: string;
+}
+
 /** A model's tokenizer as the preparation of inputs needs it. */
 export interface ModelTokenizer {
   /** Ids below this one are tokens. */
@@ -7,7 +13,11 @@ export interface ModelTokenizer {
   /** No token stands for more bytes. */
   longestTokenBytes: number;
   /** Token ids of each text, without special tokens. Special-token text is plain text. */
-  encode: (texts: readonly string[], signal: AbortSignal) => Promise<Int32Array[]>;
+  encode: (texts: readonly string[], work: TokenizerWork) => Promise<Int32Array[]>;
+  /** Token ids of a prompt as the server's own /tokenize gives them: names of control tokens in it mean them. */
+  tokenize: (prompt: string, addSpecialTokens: boolean, work: TokenizerWork) => Promise<Int32Array>;
+  /** What vLLM calls each of these tokens. */
+  namesOf: (ids: ArrayLike<number>) => string[];
   /** The text of these ids. */
   decode: (ids: ArrayLike<number>) => Promise<string>;
   /** The ids with the special tokens that the model's own tokenizer appends, unless they are there. */
@@ -15,9 +25,9 @@ export interface ModelTokenizer {
   /** Token ids of what stands around the documents of Qwen's rerank prompt. */
   rerankFrame: (
     texts: { instruction: string | null; queries: readonly string[] },
-    signal: AbortSignal,
+    work: TokenizerWork,
   ) => Promise<RerankFrame>;
   /** Token ids of documents in that prompt. */
-  rerankDocuments: (documents: readonly string[], signal: AbortSignal) => Promise<Int32Array[]>;
+  rerankDocuments: (documents: readonly string[], work: TokenizerWork) => Promise<Int32Array[]>;
   close: () => Promise<void>;
 }

@@ -12,7 +12,7 @@ import {
   tooLong,
   tooLongAround,
 } from './model-input.ts';
-import type { ModelTokenizer } from './model-tokenizer.ts';
+import type { ModelTokenizer, TokenizerWork } from './model-tokenizer.ts';
 
 /**
  * Pairs as the server gets them: with a tokenizer as token ids of Qwen's template, filled in and tokenized here, so that
@@ -25,15 +25,15 @@ export async function preparePairs(
   {
     tokenizer,
     maxTokens,
-    signal,
-  }: { tokenizer: ModelTokenizer | null; maxTokens: number; signal: AbortSignal },
+    work,
+  }: { tokenizer: ModelTokenizer | null; maxTokens: number; work: TokenizerWork },
 ): Promise<PreparedInputs> {
   if (tokenizer === null) return leaveToServer(job);
   const { truncation } = job;
   const limit = Math.min(maxTokens, truncation?.maxTokens ?? maxTokens);
   const nameOf = (index: number) => fieldOf(job.field, index, job.documents.length);
   const queryOf = (index: number) => (job.queries.length === 1 ? 0 : index);
-  const common = { tokenizer, limit, keep: truncation?.keep ?? ('start' as const), signal };
+  const common = { tokenizer, limit, keep: truncation?.keep ?? ('start' as const), work };
 
   const queries = await cutTexts(job.queries, {
     ...common,
@@ -47,7 +47,7 @@ export async function preparePairs(
     mayCut: truncation !== null,
     nameOf,
   });
-  const encoded = await tokenizer.rerankDocuments(documents.texts, signal);
+  const encoded = await tokenizer.rerankDocuments(documents.texts, work);
 
   const around = frame.queries.map(query => frame.front.length + query.length + frame.back.length);
   const roomOf = (index: number) => limit - (around[queryOf(index)] ?? 0);
@@ -82,12 +82,12 @@ export async function preparePairs(
 async function frameOf(
   { instruction, queries: given }: ScoreJob,
   queries: readonly string[],
-  { tokenizer, limit, signal }: { tokenizer: ModelTokenizer; limit: number; signal: AbortSignal },
+  { tokenizer, limit, work }: { tokenizer: ModelTokenizer; limit: number; work: TokenizerWork },
 ): Promise<RerankFrame> {
   checkBytes(instruction ?? '', limit, tokenizer.longestTokenBytes, 'instruction');
   const unique = [...new Set(queries)];
   const placeOf = new Map(unique.map((query, place) => [query, place]));
-  const frame = await tokenizer.rerankFrame({ instruction, queries: unique }, signal);
+  const frame = await tokenizer.rerankFrame({ instruction, queries: unique }, work);
   const around = frame.front.length + frame.back.length;
   if (instruction && around > limit) throw tooLongAround('instruction', around, limit);
   for (const { length } of frame.queries)

@@ -17,14 +17,19 @@ export async function openModelTokenizer(tokenizerFile: string): Promise<ModelTo
   return {
     vocabularySize: readVocabularySize(dirname(tokenizerFile)),
     longestTokenBytes: pool.longestTokenBytes,
-    encode: (texts, signal) => pool.encode([...texts], signal),
+    encode: (texts, work) => pool.encode(texts, work),
+    tokenize: async (prompt, addSpecialTokens, { signal, keyId }) => {
+      const [ids = none] = await pool.encode([prompt], { signal, keyId, findsControlTokens: true });
+      return addSpecialTokens ? pool.appendSpecialTokens(ids) : ids;
+    },
+    namesOf: ids => pool.namesOf(ids),
     decode: ids => pool.decode(ids),
     complete: ids => {
       const own = ids instanceof Int32Array ? ids : Int32Array.from(ids);
       return isComplete(own) ? own : pool.appendSpecialTokens(own);
     },
-    rerankFrame: (texts, signal) => encodeRerankFrame(pool, texts, signal),
-    rerankDocuments: (documents, signal) => encodeRerankDocuments(pool, documents, signal),
+    rerankFrame: (texts, work) => encodeRerankFrame(pool, texts, work),
+    rerankDocuments: (documents, work) => encodeRerankDocuments(pool, documents, work),
     close: () => pool.close(),
   };
 }
@@ -37,3 +42,5 @@ function readVocabularySize(folder: string): number {
     return qwen3VocabularySize;
   }
 }
+
+const none = new Int32Array();

@@ -1,4 +1,5 @@
-import type { TokenizerPool } from './tokenizer-pool.ts';
+import { joinIds } from './join-ids.ts';
+import type { EncodeOptions, TokenizerPool } from './tokenizer-pool.ts';
 
 /** What the reranker is told to judge by when the caller does not say: the model card's instruction. */
 export const defaultInstruction =
@@ -34,11 +35,11 @@ export interface RerankFrame {
 export async function encodeRerankFrame(
   pool: TokenizerPool,
   { instruction, queries }: { instruction: string | null; queries: readonly string[] },
-  signal?: AbortSignal,
+  options?: EncodeOptions,
 ): Promise<RerankFrame> {
   const template = await templateOf(pool);
   const texts = [placeOfInstruction(instruction || defaultInstruction), ...queries.map(placeOfQuery)];
-  const [given = none, ...encoded] = await pool.encode(texts, signal);
+  const [given = none, ...encoded] = await pool.encode(texts, options);
   return { front: joinIds([template.head, given]), queries: encoded, back: template.tail };
 }
 
@@ -46,9 +47,9 @@ export async function encodeRerankFrame(
 export function encodeRerankDocuments(
   pool: TokenizerPool,
   documents: readonly string[],
-  signal?: AbortSignal,
+  options?: EncodeOptions,
 ): Promise<Int32Array[]> {
-  return pool.encode(documents.map(placeOfDocument), signal);
+  return pool.encode(documents.map(placeOfDocument), options);
 }
 
 interface Template {
@@ -61,37 +62,15 @@ const templates = new WeakMap<TokenizerPool, Promise<Template>>();
 function templateOf(pool: TokenizerPool): Promise<Template> {
   const known = templates.get(pool);
   if (known !== undefined) return known;
-  const made = Promise.all([encodeWithControlTokens(pool, head), encodeWithControlTokens(pool, tail)]).then(
-    ([headIds, tailIds]) => ({ head: headIds, tail: tailIds }),
-  );
+  const made = pool.encode([head, tail], { findsControlTokens: true }).then(([headIds, tailIds]) => {
+    for (const name of `${head}${tail}`.match(/<\|\w+\|>|<\/?think>/g) ?? []) {
+      if (!pool.specialTokens.has(name))
+        throw new Error(`the reranker's tokenizer has no token ${name}, which its prompt needs`);
+    }
+    return { head: headIds ?? none, tail: tailIds ?? none };
+  });
   templates.set(pool, made);
   return made;
-}
-
-/** Ids of a text of ours, in which names of control tokens do mean them. */
-async function encodeWithControlTokens(pool: TokenizerPool, text: string): Promise<Int32Array> {
-  const parts = text.split(/(<\|im_start\|>|<\|im_end\|>|<think>|<\/think>)/);
-  const encoded = await pool.encode(parts);
-  return joinIds(
-    parts.map((part, index) => {
-      if (index % 2 === 0) return encoded[index] ?? none;
-      const id = pool.specialTokens.get(part);
-      if (id === undefined)
-        throw new Error(`the reranker's tokenizer has no token ${part}, which its prompt needs`);
-      return Int32Array.of(id);
-    }),
-  );
-}
-
-/** One list of ids of several. */
-export function joinIds(parts: readonly Int32Array[]): Int32Array<ArrayBuffer> {
-  const joined = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let end = 0;
-  for (const part of parts) {
-    joined.set(part, end);
-    end += part.length;
-  }
-  return joined;
 }
 
 const none = new Int32Array(0);
