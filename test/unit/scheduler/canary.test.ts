@@ -23,7 +23,7 @@ function canaryOf(
         tokens: 1,
       })),
     hasRealWeights: () => hasRealWeights,
-    isTemplatedThere,
+    isTemplatedThere: () => isTemplatedThere,
   });
   const upstream = { model: { id: 'm', maxModelLen: null, builtinModel } } as unknown as Upstream;
   return () => canary(upstream, new AbortController().signal);

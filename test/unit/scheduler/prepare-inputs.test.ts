@@ -4,7 +4,10 @@ import { after, before, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedJob, ScoreJob } from '@er-gateway/shared/scheduler-protocol';
-import { prepareEmbedding } from '../../../apps/scheduler/src/models/embedding-model.ts';
+import {
+  type EmbeddingPreparation,
+  prepareEmbedding,
+} from '../../../apps/scheduler/src/models/embedding-model.ts';
 import type { PreparedInputs } from '../../../apps/scheduler/src/models/model-input.ts';
 import type { ModelTokenizer } from '../../../apps/scheduler/src/models/model-tokenizer.ts';
 import { preparePairs } from '../../../apps/scheduler/src/models/reranker-model.ts';
@@ -26,7 +29,7 @@ after(async () => {
   folder.remove();
 });
 
-const embed = (job: Partial<EmbedJob>, maxTokens = 100) =>
+const embed = (job: Partial<EmbedJob>, maxTokens = 100, others: Partial<EmbeddingPreparation> = {}) =>
   prepareEmbedding(
     {
       kind: 'embed',
@@ -38,9 +41,9 @@ const embed = (job: Partial<EmbedJob>, maxTokens = 100) =>
       addSpecialTokens: true,
       ...job,
     },
-    { tokenizer, maxTokens, work },
+    { tokenizer, maxTokens, work, ...others },
   );
-const score = (job: Partial<ScoreJob>, maxTokens = 200) =>
+const score = (job: Partial<ScoreJob>, maxTokens = 200, others: { tokenizer?: null } = {}) =>
   preparePairs(
     {
       kind: 'score',
@@ -53,7 +56,7 @@ const score = (job: Partial<ScoreJob>, maxTokens = 200) =>
       maxTokensPerDocument: null,
       ...job,
     },
-    { tokenizer, maxTokens, work },
+    { tokenizer, maxTokens, work, ...others },
   );
 
 /** The ids of each input. */
@@ -180,21 +183,56 @@ test('ids outside of the vocabulary are refused by index', async () => {
     await assert.rejects(embed({ inputs: [[1], [wrong]] }), refusal('input[1]', /from 0 to 151935/));
 });
 
-test('cut by tokens where only the server can count is refused, not ignored', async () => {
+test('a server with the only tokenizer cuts texts by its own fields, which keep the last token and the template', async () => {
+  const keepStart = { maxTokens: null, keep: 'start' } as const;
+  const cutOf = async (prepared: Promise<PreparedInputs>) =>
+    (await prepared).inputs.map(({ input }) => ('cut' in input ? input.cut : undefined));
+  const bare = { tokenizer: null };
+  assert.deepEqual(await cutOf(embed({ inputs: ['a'] }, 100, bare)), [undefined]);
+  assert.deepEqual(await cutOf(embed({ inputs: ['a'], truncation: keepStart }, 100, bare)), [
+    { truncate_prompt_tokens: -1 },
+  ]);
+  const five = { maxTokens: 5, keep: 'start' } as const;
+  assert.deepEqual(await cutOf(embed({ inputs: ['a'], truncation: five }, 100, bare)), [
+    { truncate_prompt_tokens: 5 },
+  ]);
+  const pairs = { queries: ['Which city?'], documents: ['a'] };
+  assert.deepEqual(
+    await cutOf(score({ ...pairs, maxTokensPerDocument: 7, maxTokensPerQuery: 3 }, 1000, bare)),
+    [{ max_tokens_per_doc: 7, max_tokens_per_query: 3 }],
+  );
+  const left = 1000 - 120 - 'Which city?'.length - cardInstruction.length;
+  assert.deepEqual(await cutOf(score({ ...pairs, truncation: keepStart }, 1000, bare)), [
+    { max_tokens_per_doc: left },
+  ]);
+  const keepEnd = { maxTokens: null, keep: 'end' } as const;
+  for (const refused of [
+    () => embed({ inputs: ['a'], truncation: keepEnd }, 100, bare),
+    () => embed({ inputs: ['a'], addSpecialTokens: false }, 100, bare),
+    () => embed({ inputs: ['a'], query: { instruction: null }, truncation: five }, 100, bare),
+    () => score({ ...pairs, truncation: keepEnd }, 1000, bare),
+    () => score({ ...pairs, truncation: keepStart }, 150, bare),
+  ])
+    await assert.rejects(refused, refusal(/score/.test(String(refused)) ? 'documents' : 'input', /./));
+});
+
+test('ids for a server with the only tokenizer get its ending; without knowing it they are refused', async () => {
+  const bare = { tokenizer: null, endingOfServer: async () => [endOfText] };
+  const asked = { inputs: [[1, 2], [1, 2, endOfText], 'text'] };
+  const prepared = await embed(asked, 100, bare);
+  assert.deepEqual(
+    prepared.inputs.slice(0, 2).map(({ input }) => 'ids' in input && [...input.ids]),
+    [
+      [1, 2, endOfText],
+      [1, 2, endOfText],
+    ],
+  );
+  const cut = await embed({ inputs: [[1, 2, 3]], truncation: { maxTokens: 3, keep: 'end' } }, 100, bare);
+  assert.deepEqual([idsOf(cut), cut.truncated], [[[2, 3, endOfText]], [0]]);
+  await assert.rejects(embed({ inputs: [[1, 2, 3]] }, 3, bare), refusal('input', /has 4 tokens/));
   await assert.rejects(
-    prepareEmbedding(
-      {
-        kind: 'embed',
-        inputs: ['a'],
-        field: 'input',
-        dimensions: null,
-        query: null,
-        truncation: { maxTokens: 5, keep: 'start' },
-        addSpecialTokens: true,
-      },
-      { tokenizer: null, maxTokens: 100, work },
-    ),
-    refusal('input', /only the model server can count/),
+    embed(asked, 100, { tokenizer: null, endingOfServer: async () => null }),
+    refusal('input', /Sending token ids needs the model's tokenizer/),
   );
 });
 

@@ -71,8 +71,8 @@ function bytesOf(input: ItemInput): Buffer | string {
         input.parts.map(part => new Uint8Array(part.buffer, part.byteOffset, part.byteLength)),
       );
     case 'text':
-      return `t${input.text}`;
+      return `t${JSON.stringify(input.cut ?? null)}${input.text}`;
     case 'pair':
-      return `p${JSON.stringify([input.instruction, input.query, input.document])}`;
+      return `p${JSON.stringify([input.cut, input.instruction, input.query, input.document])}`;
   }
 }

@@ -1,12 +1,9 @@
 import type { EmbedJob } from '@er-gateway/shared/scheduler-protocol';
 import { joinIds } from '../tokenize/join-ids.ts';
-import { defaultInstruction } from '../tokenize/reranker-prompt.ts';
 import {
-  cannotCount,
   checkBytes,
   checkIds,
   checkTotal,
-  estimateTokens,
   fieldOf,
   noRoom,
   type PreparedInputs,
@@ -15,13 +12,8 @@ import {
   worthReading,
 } from './model-input.ts';
 import type { ModelTokenizer, TokenizerWork } from './model-tokenizer.ts';
-
-/**
- * What stands before a query, to the letter: no space after `Query:` (model card of Qwen3-Embedding). In two parts, since no
- * token spans a line break and the letter after it: the instruction is tokenized once, however many queries there are.
- */
-const instructionBefore = (instruction: string | null) => `Instruct: ${instruction || defaultInstruction}\n`;
-const label = 'Query:';
+import { instructionBefore, label } from './query-prefix.ts';
+import { leaveTextsToServer } from './server-texts.ts';
 
 export interface EmbeddingPreparation {
   /** null: the server tokenizes. */
@@ -30,6 +22,8 @@ export interface EmbeddingPreparation {
   maxTokens: number;
   /** The built-in model was never taught instructions: its queries go as they are. */
   isBuiltin?: boolean;
+  /** What the server's own tokenizer ends each text with; null when it does not tell. Asked without a tokenizer here. */
+  endingOfServer?: (signal: AbortSignal) => Promise<number[] | null>;
   work: TokenizerWork;
 }
 
@@ -40,11 +34,11 @@ export interface EmbeddingPreparation {
  */
 export async function prepareEmbedding(
   job: EmbedJob,
-  { tokenizer, maxTokens, isBuiltin = false, work }: EmbeddingPreparation,
+  { tokenizer, maxTokens, isBuiltin = false, endingOfServer = async () => [], work }: EmbeddingPreparation,
 ): Promise<PreparedInputs> {
   const { inputs, truncation } = job;
   const query = isBuiltin ? null : job.query;
-  if (tokenizer === null) return leaveToServer(job, query);
+  if (tokenizer === null) return leaveTextsToServer(job, { query, maxTokens, endingOfServer, work });
   const limit = Math.min(maxTokens, truncation?.maxTokens ?? maxTokens);
   const nameOf = (index: number) => fieldOf(job.field, index, inputs.length);
   const { longestTokenBytes, vocabularySize } = tokenizer;
@@ -124,22 +118,6 @@ async function headOf(
   const tokens = ids.length + labelIds.length + ending.length;
   if (instruction && tokens > limit) throw tooLongAround('instruction', tokens, limit);
   return { instruction: ids, label, labelIds };
-}
-
-/** The texts as they are, with the instruction; ids too. What only a tokenizer could do is refused. */
-function leaveToServer(
-  { inputs, field, truncation, addSpecialTokens }: EmbedJob,
-  query: EmbedJob['query'],
-): PreparedInputs {
-  const prefix = query === null ? '' : instructionBefore(query.instruction) + label;
-  if ((truncation?.maxTokens ?? null) !== null || !addSpecialTokens) throw cannotCount(field);
-  const prepared = inputs.map(input =>
-    typeof input === 'string'
-      ? { input: { kind: 'text' as const, text: prefix + input }, tokens: estimateTokens(prefix + input) }
-      : { input: { kind: 'ids' as const, ids: input }, tokens: input.length },
-  );
-  checkTotal(prepared, field);
-  return { inputs: prepared, truncated: [] };
 }
 
 /** Ids without the model's last token, which callers may have added themselves. */

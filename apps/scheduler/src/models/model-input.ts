@@ -60,11 +60,11 @@ export function noRoom(field: string, limit: number): RequestError {
   );
 }
 
-/** The error for a cut by tokens where only the model server has a tokenizer. */
-export function cannotCount(field: string): RequestError {
+/** The error for what only a tokenizer could do, where only the model server has one; `what` names the caller's wish. */
+export function needsTokenizer(field: string, what: string): RequestError {
   return new RequestError(
     'invalid_request',
-    `${field} cannot be cut to a number of tokens here: only the model server can count them. Cut the text yourself, or give the gateway the model's folder (models.*.path).`,
+    `${what} needs the model's tokenizer, which only the model server has. Leave it out, or give the gateway the model's folder (models.*.path).`,
     { param: field },
   );
 }

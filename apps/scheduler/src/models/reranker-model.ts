@@ -2,10 +2,8 @@ import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import type { RerankFrame } from '../tokenize/reranker-prompt.ts';
 import { cutTexts, fitDocuments } from './cut-texts.ts';
 import {
-  cannotCount,
   checkBytes,
   checkTotal,
-  estimateTokens,
   fieldOf,
   noRoom,
   type PreparedInputs,
@@ -13,6 +11,7 @@ import {
   tooLongAround,
 } from './model-input.ts';
 import type { ModelTokenizer, TokenizerWork } from './model-tokenizer.ts';
+import { leavePairsToServer } from './server-texts.ts';
 
 /**
  * Pairs as the server gets them: with a tokenizer as token ids of Qwen's template, filled in and tokenized here, so that
@@ -28,7 +27,7 @@ export async function preparePairs(
     work,
   }: { tokenizer: ModelTokenizer | null; maxTokens: number; work: TokenizerWork },
 ): Promise<PreparedInputs> {
-  if (tokenizer === null) return leaveToServer(job);
+  if (tokenizer === null) return leavePairsToServer(job, maxTokens);
   const { truncation } = job;
   const limit = Math.min(maxTokens, truncation?.maxTokens ?? maxTokens);
   const nameOf = (index: number) => fieldOf(job.field, index, job.documents.length);
@@ -96,20 +95,4 @@ async function frameOf(
     ...frame,
     queries: given.map((_, index) => frame.queries[placeOf.get(queries[index] ?? '') ?? 0] as Int32Array),
   };
-}
-
-/** The texts as they are; their server fills the template. What only a tokenizer could do is refused. */
-function leaveToServer(job: ScoreJob): PreparedInputs {
-  const limits = [job.truncation?.maxTokens, job.maxTokensPerQuery, job.maxTokensPerDocument];
-  if (limits.some(limit => (limit ?? null) !== null)) throw cannotCount(job.field);
-  const { instruction, queries } = job;
-  const inputs = job.documents.map((document, index) => {
-    const query = queries[queries.length === 1 ? 0 : index] as string;
-    return {
-      input: { kind: 'pair' as const, query, document, instruction },
-      tokens: estimateTokens(query) + estimateTokens(document) + estimateTokens(instruction ?? ''),
-    };
-  });
-  checkTotal(inputs, job.field);
-  return { inputs, truncated: [] };
 }

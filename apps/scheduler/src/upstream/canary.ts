@@ -41,7 +41,7 @@ const leastTemplatedTokens = 50;
  * itself (`isTemplatedThere`) must have one, which the number of its tokens shows.
  */
 export function rerankerCanary(
-  options: CanaryOptions & { hasRealWeights: () => boolean; isTemplatedThere: boolean },
+  options: CanaryOptions & { hasRealWeights: () => boolean; isTemplatedThere: () => boolean },
 ) {
   return async (upstream: Upstream, signal: AbortSignal): Promise<void> => {
     const results = await infer(options, upstream, signal);
@@ -55,7 +55,7 @@ export function rerankerCanary(
     }
     const tokens = results.reduce((sum, result) => sum + result.tokens, 0);
     const isOwnEngine = upstream.model?.builtinModel != null;
-    if (options.isTemplatedThere && !isOwnEngine && tokens < leastTemplatedTokens * results.length) {
+    if (options.isTemplatedThere() && !isOwnEngine && tokens < leastTemplatedTokens * results.length) {
       fail(
         'it applies no chat template, so its scores are random. Start it with --chat-template supervisor/templates/qwen3_reranker.jinja, or give the gateway the folder of its model (models.reranker.path)',
       );
