@@ -10,6 +10,7 @@ import type { ModelTokenizer } from './models/model-tokenizer.ts';
 import { preparePairs } from './models/reranker-model.ts';
 import { ServedTokenizer } from './models/served-tokenizer.ts';
 import { ServerEnding } from './models/server-ending.ts';
+import { rerankPromptText } from './tokenize/reranker-prompt.ts';
 import { embeddingCanary, rerankerCanary } from './upstream/canary.ts';
 import { type ProcessNote, UpstreamPool } from './upstream/upstream-pool.ts';
 import { eitherWire } from './wire/either-wire.ts';
@@ -80,6 +81,7 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
       : rerankerCanary({
           ...canaryOptions,
           isTemplatedThere: () => !hasTokenizer(),
+          prompts: canaryTexts.map(text => rerankPromptText(canaryQuery, text)),
           hasRealWeights: () => hasTokenizer() && hasRealWeights(model.path),
         }),
     describeProcess,

@@ -13,6 +13,7 @@ import type { ModelTokenizer } from '../../../apps/scheduler/src/models/model-to
 import { preparePairs } from '../../../apps/scheduler/src/models/reranker-model.ts';
 import { openModelTokenizer } from '../../../apps/scheduler/src/tokenize/model-tokenizer.ts';
 import { makeTokenizerFolder } from '../../kit/tokenizer-folder.ts';
+import { qwen3TokenizerFile } from '../tokenize/small-tokenizer.ts';
 
 /** Qwen3's <|endoftext|>, the last token of every embedding. */
 const endOfText = 151_643;
@@ -88,6 +89,21 @@ test('every input ends with the last token of the model, once', async () => {
   assert.deepEqual(fromText, [840, 20772, 23249, endOfText]);
   assert.deepEqual(fromIds, fromText);
   assert.deepEqual(completed, fromText);
+});
+
+test('an embedding ends with it also when the tokenizer’s file forgets it; a reranker’s prompt does not', async () => {
+  const other = await openModelTokenizer(qwen3TokenizerFile(), { isEmbedding: true });
+  const reranking = await openModelTokenizer(qwen3TokenizerFile());
+  try {
+    const [ids] = idsOf(await embed({ inputs: ['Explain gravity'] }, 100, { tokenizer: other }));
+    assert.deepEqual(ids, [840, 20772, 23249, endOfText]);
+    assert.equal(other.forgottenEnding, '<|endoftext|>');
+    assert.deepEqual([...reranking.complete([1])], [1]);
+    assert.deepEqual([tokenizer.forgottenEnding, reranking.forgottenEnding], [null, null]);
+  } finally {
+    await other.close();
+    await reranking.close();
+  }
 });
 
 test('add_special_tokens: false leaves it out', async () => {

@@ -32,3 +32,8 @@ test('ids in parts go as one list, like those that are one list', async () => {
   assert.deepEqual(body?.input, [[1, 2, 3], [1, 2, 3], []]);
   assert.deepEqual(results[0], { score: 0.5, tokens: 5 });
 });
+
+test('a vector for a score names the flag that the server lacks', async () => {
+  const { results } = await send([{ kind: 'ids', ids: [1] }], Buffer.alloc(4096));
+  assert.match(String(results[0]), /a vector of 1024 numbers, not a score.*--hf-overrides/);
+});

@@ -10,6 +10,8 @@ export interface TokenizerWork {
 export interface ModelTokenizer {
   /** Ids below this one are tokens. */
   vocabularySize: number;
+  /** The last token of every text that its file does not name and that is appended all the same; null when there is none. */
+  forgottenEnding: string | null;
   /** No token stands for more bytes. */
   longestTokenBytes: number;
   /** Token ids of each text, without special tokens. Special-token text is plain text. */

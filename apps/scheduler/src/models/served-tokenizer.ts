@@ -54,7 +54,13 @@ export class ServedTokenizer {
     const stamp = `${size} ${mtimeMs}`;
     if (stamp === this.#useless) return;
     try {
-      this.#current = await openModelTokenizer(file);
+      this.#current = await openModelTokenizer(file, { isEmbedding: role === 'embedding' });
+      const { forgottenEnding } = this.#current;
+      if (forgottenEnding !== null) {
+        this.#logger.warn(
+          `${name}: ${file} does not end texts with ${forgottenEnding}, as the model wants it; here they get it. Take the model's own tokenizer.json, or what asks the model server itself gets other vectors`,
+        );
+      }
       if (this.#absence !== null) this.#logger.info(`${name}: its tokenizer is here now`);
       this.#absence = null;
     } catch (error) {

@@ -19,6 +19,10 @@ const placeOfInstruction = (instruction: string) => `user\n<Instruct>: ${instruc
 const placeOfQuery = (query: string) => `<Query>: ${query}\n`;
 const placeOfDocument = (document: string) => `<Document>: ${document}`;
 
+/** The whole prompt of one pair as a text, with the model card's instruction. */
+export const rerankPromptText = (query: string, document: string) =>
+  head + placeOfInstruction(defaultInstruction) + placeOfQuery(query) + placeOfDocument(document) + tail;
+
 /** Token ids of a prompt without its document. A prompt is `front`, a query, a document and `back`, one after the other. */
 export interface RerankFrame {
   /** The system's words and the instruction. */

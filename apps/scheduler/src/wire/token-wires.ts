@@ -35,6 +35,12 @@ export const tokenScoreWire: Wire = {
   send: async (upstream, items, signal) => {
     const answers = await pool(upstream, items, signal);
     return answers.map((bytes, place) => {
+      if (bytes.byteLength > floatBytes) {
+        return new UpstreamFailure(
+          'nonsense',
+          `answered with a vector of ${bytes.byteLength / floatBytes} numbers, not a score: it runs as an embedding model. Start it with the overrides of Qwen3-Reranker (--hf-overrides, see supervisor/design.md)`,
+        );
+      }
       if (bytes.byteLength !== floatBytes) {
         return new UpstreamFailure('nonsense', `answered with a score of ${bytes.byteLength} bytes`);
       }
