@@ -297,7 +297,11 @@ test('without the model folders here: ids end as they should, cuts are vLLM’s,
 
 for (const [title, env, advice] of [
   ['', {}, /does not run as a reranker.*--hf-overrides/],
-  [', its folder here', { ER_MODELS_RERANKER_PATH: vllmPaths.models.reranker }, /not a score.*--hf-overrides/],
+  [
+    ', its folder here',
+    { ER_MODELS_RERANKER_PATH: vllmPaths.models.reranker },
+    /not a score.*--hf-overrides/,
+  ],
 ] as [string, Record<string, string>, RegExp][]) {
   test(`a server without the reranker's overrides serves no reranking, and /health says why${title}`, async () => {
     // Started without them, vLLM makes an embedding model of the checkpoint.
