@@ -6,6 +6,9 @@ const none = -1;
 /** Merges between two looks at whether anybody still waits: some milliseconds. */
 const mergesPerLook = 65_536;
 
+/** Buffers up to here are kept for the next piece. */
+const keptPositions = 65_536;
+
 /** Ends work that nobody waits for any more. */
 export function throwIfStopped(stop: Int32Array | null): void {
   if (stop !== null && Atomics.load(stop, 0) !== 0) throw new Error('nobody waits for these tokens any more');
@@ -36,8 +39,17 @@ export class BytePairMerger {
 
   /** Merges `tokens` in place as far as it goes; returns how many are left, at its start. Throws when it is stopped. */
   merge(tokens: Int32Array): number {
+    this.#reserve(tokens.length);
+    try {
+      return this.#mergeAll(tokens);
+    } finally {
+      // A very long piece's buffers, hundreds of megabytes, are not kept: the next one may not come for days.
+      if (this.#ids.length > keptPositions) this.#allocate(0);
+    }
+  }
+
+  #mergeAll(tokens: Int32Array): number {
     const count = tokens.length;
-    this.#reserve(count);
     for (let at = 0; at < count; at += 1) {
       this.#ids[at] = tokens[at] ?? 0;
       this.#next[at] = at + 1 < count ? at + 1 : none;
@@ -124,9 +136,10 @@ export class BytePairMerger {
   }
 
   #reserve(count: number): void {
-    if (count <= this.#ids.length && this.#ids.length <= 65_536) return;
-    // A very long piece's buffers are not kept.
-    const size = Math.max(count, 1024);
+    if (count > this.#ids.length) this.#allocate(Math.max(count, 1024));
+  }
+
+  #allocate(size: number): void {
     this.#ids = new Int32Array(size);
     this.#next = new Int32Array(size);
     this.#previous = new Int32Array(size);

@@ -14,7 +14,7 @@ export interface LaneRequest {
   done: PromiseWithResolvers<void>;
 }
 
-/** Threads and what waits for them. They are started when there is work for them first. */
+/** Threads and what waits for them. They are started when there is work for them first, unless before. */
 export class ThreadLane {
   readonly #tables: TokenizerTables;
   readonly #most: number;
@@ -29,14 +29,19 @@ export class ThreadLane {
     this.#most = threads;
   }
 
-  add(request: LaneRequest, slices: Slice[]): void {
-    if (slices.length === 0) return;
-    this.#queue.add(request.key, request, slices);
+  /** Starts its threads now, so that the first request need not wait for them. */
+  start(): void {
     while (this.#threads.size < this.#most) {
       const thread = startEncodingThread(this.#tables);
       this.#threads.add(thread);
       this.#idle.push(thread);
     }
+  }
+
+  add(request: LaneRequest, slices: Slice[]): void {
+    if (slices.length === 0) return;
+    this.#queue.add(request.key, request, slices);
+    this.start();
     for (const thread of this.#idle.splice(0)) void this.#work(thread);
   }
 

@@ -69,6 +69,7 @@ class ThreadedTokenizer implements TokenizerPool {
     this.#inline = new TokenEncoder(tables);
     this.#lane = new ThreadLane(tables, threads);
     this.#longLane = new ThreadLane(tables, 1);
+    this.#lane.start();
     this.longestTokenBytes = tables.tokenEnds.reduce(
       (longest, end, id) => Math.max(longest, end - (tables.tokenEnds[id - 1] ?? 0)),
       0,
@@ -98,7 +99,11 @@ class ThreadedTokenizer implements TokenizerPool {
 
   appendSpecialTokens(ids: Int32Array): Int32Array {
     const { before, after } = this.#tables.specialIds;
-    return joinIds([Int32Array.from(before), ids, Int32Array.from(after)]);
+    const all = new Int32Array(before.length + ids.length + after.length);
+    all.set(before);
+    all.set(ids, before.length);
+    all.set(after, before.length + ids.length);
+    return all;
   }
 
   async close(): Promise<void> {
