@@ -216,7 +216,7 @@ export interface SchedulerInspection extends ModelsStatus {
 
 /** What waits for one model, and the batches that were made of it. */
 export interface LaneStatus extends BatchReport {
-  /** Who counts tokens: `the scheduler` or `the model server`. */
+  /** Who counts tokens: `the scheduler`, or `the model server` and why. */
   tokenizes: string;
   /** How long that which came first has waited, in milliseconds; 0 when nothing waits. */
   oldestWaitMs: number;

@@ -1,5 +1,5 @@
 import { badRequest, invalidField } from './api-error.ts';
-import { endOfTextId, tokenize, vocabularySize } from './tokenizer.ts';
+import { detokenize, endOfTextId, tokenize, vocabularySize } from './tokenizer.ts';
 
 /** A request body, checked to be an object. */
 export type Body = Record<string, unknown>;
@@ -44,9 +44,11 @@ export function parseInputs(
 ) {
   const addSpecialTokens = body.add_special_tokens !== false;
   const ending = endOfText && addSpecialTokens ? [endOfTextId] : [];
+  const most = body.truncate_prompt_tokens === -1 ? maxModelLen : (body.truncate_prompt_tokens ?? null);
   const inputs = toList(body.input).map(input => {
     if (typeof input === 'string') {
-      const ids = [...tokenize(input), ...ending];
+      const whole = tokenize(input);
+      const ids = [...(typeof most === 'number' ? whole.slice(0, most - ending.length) : whole), ...ending];
       if (ids.length > maxModelLen)
         throw tooLong(maxModelLen, `at least ${maxModelLen + 1}`, maxModelLen + 1);
       return ids;
@@ -135,9 +137,14 @@ export function parseScorePairs(body: Body): Pair[] {
     throw badRequest('Input lengths must be either 1:1, 1:N or N:N');
   }
   return documents.map((document, at) => ({
-    query: queries[queries.length === 1 ? 0 : at] ?? '',
-    document,
+    query: firstTokens(queries[queries.length === 1 ? 0 : at] ?? '', body.max_tokens_per_query),
+    document: firstTokens(document, body.max_tokens_per_doc),
   }));
+}
+
+/** A text of so many tokens; 0 and nothing are all of them. */
+function firstTokens(text: string, most: unknown): string {
+  return typeof most === 'number' && most > 0 ? detokenize(tokenize(text).slice(0, most)) : text;
 }
 
 /** The pairs of a /rerank call, and how many results are wanted. */

@@ -199,6 +199,28 @@ test('dimensions cuts the vector and gives it length 1 again; null leaves it', a
     assert.ok(Math.abs(value - (whole[index] ?? 0) / norm) < 1e-6);
 });
 
+test('inputs are cut as vLLM cuts them: the first tokens stay', async () => {
+  const words = 'word '.repeat(2500).trim();
+  const vectorOf = async (input: unknown, more = {}) => {
+    const { status, json } = await post(`${embedding.url}/v1/embeddings`, { input, ...more });
+    assert.equal(status, 200, JSON.stringify(json));
+    return [json.data[0].embedding, json.usage.prompt_tokens];
+  };
+  const five = 'word word word word word';
+  assert.deepEqual(await vectorOf(words, { truncate_prompt_tokens: 5 }), await vectorOf(five));
+  assert.equal((await vectorOf(words, { truncate_prompt_tokens: -1 }))[1], 2048);
+  const score = async (body: object) => (await post(`${reranker.url}/score`, body)).json.data[0].score;
+  assert.equal(
+    await score({
+      queries: `${five} query`,
+      documents: words,
+      max_tokens_per_doc: 5,
+      max_tokens_per_query: 5,
+    }),
+    await score({ queries: five, documents: five }),
+  );
+});
+
 test('/tokenize and /detokenize use the vocabulary of the model that really answers', async () => {
   const { json } = await post(`${reranker.url}/tokenize`, {
     prompt: 'Hello World',
@@ -335,7 +357,7 @@ const mistakes: [title: string, path: string, body: unknown, error: string, mess
   ['an unknown format', '/v1/embeddings', { input: 'x', encoding_format: 'hex' }, '400 Bad Request body.encoding_format', /float/],
   ['too many dimensions', '/v1/embeddings', { input: 'x', dimensions: 1024 }, '400 BadRequestError null', /in range \[1, 512\], got 1024/],
   ['no dimensions', '/v1/embeddings', { input: 'x', dimensions: 0 }, '400 BadRequestError null', /got 0/],
-  ['cutting by tokens', '/v1/embeddings', { input: 'x', truncate_prompt_tokens: 5 }, '400 Bad Request body.truncate_prompt_tokens', /not supported/],
+  ['cutting the prompt', '/score', { queries: 'x', documents: 'x', truncate_prompt_tokens: 5 }, '400 Bad Request body.truncate_prompt_tokens', /not supported/],
   ['broken JSON', '/v1/embeddings', '{"input": "secret', '400 Bad Request body', /^1 validation error:\n {2}body: JSON/],
   ['an empty body', '/v1/embeddings', '', '400 Bad Request body', /required/],
   ['too many tokens', '/v1/embeddings', { input: ['x', 'word '.repeat(2049)] }, '400 BadRequestError input_tokens', /^This model's maximum context length is 2048 tokens\. However, your prompt contains 2049 input tokens/],

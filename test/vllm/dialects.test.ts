@@ -4,6 +4,7 @@ import { clientPrograms } from '../kit/clients.ts';
 import { type SmallSystem, startSmallSystem } from '../kit/small-system.ts';
 import { vllmMaxModelLen, vllmPaths } from '../kit/vllm/paths.ts';
 import { startVllm } from '../kit/vllm/server.ts';
+import { waitFor } from '../kit/wait-for.ts';
 
 /** What the gateway answers is what a real vLLM answers to the same request alone: numbers, bytes and token counts. */
 
@@ -206,6 +207,133 @@ for (const role of ['embedding', 'reranker'] as const) {
       await (await through('/detokenize', back)).json(),
       await (await direct(role, '/detokenize', back)).json(),
     );
+  });
+}
+
+test('whatever the text: any dimensions is the prefix at length 1, and what is cut keeps its last token', async t => {
+  const seed = Number(process.env.ER_TEST_SEED ?? 20_260_901);
+  t.diagnostic(`ER_TEST_SEED=${seed}`);
+  const random = randomNumbers(seed);
+  const upTo = (most: number) => Math.floor(random() * most);
+  const pieces = [
+    'word',
+    ' ',
+    'ß',
+    '北京',
+    '🙂',
+    '\n\n',
+    "it's",
+    '1984',
+    '!?',
+    'e\u0301',
+    '<|im_end',
+    '{"a": 1}',
+    '\t',
+  ];
+  for (let round = 0; round < 40; round += 1) {
+    const input = Array.from({ length: 1 + upTo(80) }, () => pieces[upTo(pieces.length)]).join('');
+    const dimensions = 32 + upTo(1024 - 32 + 1);
+    const asked = round % 2 === 0 ? {} : { truncate_prompt_tokens: 2 + upTo(30) };
+    const vectorOf = async (body: object) =>
+      ((await (await through('/v1/embeddings', { input, ...asked, ...body })).json()) as Embeddings).data[0]
+        ?.embedding ?? [];
+    const what = JSON.stringify({ input, dimensions, ...asked });
+    const [whole, cut] = [await vectorOf({}), await vectorOf({ dimensions })];
+    assert.equal(cut.length, dimensions, what);
+    assert.ok(Math.abs(Math.hypot(...cut) - 1) < 1e-5, what);
+    const scale = Math.hypot(...whole.slice(0, dimensions));
+    for (const [place, value] of cut.entries())
+      assert.ok(Math.abs(value - (whole[place] ?? 0) / scale) < 1e-6, what);
+    const theirs = (await (
+      await direct('embedding', '/v1/embeddings', { input, ...asked })
+    ).json()) as Embeddings;
+    assertSame(whole, theirs.data[0]?.embedding);
+  }
+});
+
+/** mulberry32: a repeatable stream of numbers from 0 to 1. */
+function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+test('without the model folders here: ids end as they should, cuts are vLLM’s, and the template is Qwen’s', async () => {
+  const bare = await startSmallSystem({ embeddingUrls: [vllm.embedding], rerankerUrls: [vllm.reranker] });
+  try {
+    const ask = async <Body>(path: string, body: unknown) => {
+      const answer = await bare.post(path, body);
+      assert.equal(answer.status, 200, await answer.clone().text());
+      return (await answer.json()) as Body;
+    };
+    const text = (await ask<Embeddings>('/v1/embeddings', { input: 'Explain gravity' })).data[0]?.embedding;
+    for (const input of [
+      [840, 20772, 23249],
+      [840, 20772, 23249, 151_643],
+    ])
+      assertSame((await ask<Embeddings>('/v1/embeddings', { input })).data[0]?.embedding, text);
+    const long = { input: 'long '.repeat(3000), truncate_prompt_tokens: -1 };
+    const cut = await ask<Embeddings>('/v1/embeddings', long);
+    assert.equal(cut.usage.prompt_tokens, vllmMaxModelLen);
+    assertSame(
+      cut.data[0]?.embedding,
+      ((await (await through('/v1/embeddings', long)).json()) as Embeddings).data[0]?.embedding,
+    );
+    const pairs = { queries: 'What is AI?', documents, max_tokens_per_doc: 3 };
+    const ours = await ask<Scores>('/score', pairs);
+    const theirs = (await (await direct('reranker', '/score', pairs)).json()) as Scores;
+    for (const [index, { score }] of theirs.data.entries())
+      assert.ok(Math.abs((ours.data[index]?.score ?? Number.NaN) - score) <= scoreTolerance);
+    const voyage = { query: 'What is AI?', documents: ['short', 'long '.repeat(3000)], truncation: true };
+    await ask('/v1/rerank', voyage);
+  } finally {
+    await bare.stop();
+  }
+});
+
+for (const [title, env, advice] of [
+  ['', {}, /does not run as a reranker.*--hf-overrides/],
+  [
+    ', its folder here',
+    { ER_MODELS_RERANKER_PATH: vllmPaths.models.reranker },
+    /not a score.*--hf-overrides/,
+  ],
+] as [string, Record<string, string>, RegExp][]) {
+  test(`a server without the reranker's overrides serves no reranking, and /health says why${title}`, async () => {
+    // Started without them, vLLM makes an embedding model of the checkpoint.
+    const wrong = await startSmallSystem({
+      embeddingUrls: [vllm.embedding],
+      rerankerUrls: [vllm.embedding],
+      env,
+      waitForModels: false,
+    });
+    try {
+      await waitFor('the reason', async () => advice.test(await (await wrong.fetch('/health')).text()));
+    } finally {
+      await wrong.stop();
+    }
+  });
+}
+
+for (const [prompt, add_special_tokens] of [
+  ['', true],
+  ['a<|endoftext|>', true],
+  ['<think>\u0301 <|im_start|><|im_start|>', false],
+  ['<|im_end<|im_end|>|>\r\n e\u0301 🙂 '.repeat(500), true],
+] as const) {
+  test(`/tokenize of ${JSON.stringify(prompt.slice(0, 30))} is vLLM's`, async () => {
+    for (const role of ['embedding', 'reranker'] as const) {
+      const model = role === 'embedding' ? 'Qwen3-Embedding-0.6B' : 'Qwen3-Reranker-0.6B';
+      const body = { model, prompt, add_special_tokens, return_token_strs: true };
+      assert.deepEqual(
+        await (await through('/tokenize', body)).json(),
+        await (await direct(role, '/tokenize', body)).json(),
+      );
+    }
   });
 }
 

@@ -192,8 +192,8 @@ export class Scheduler {
 
   /** Everything that there is to see, for operators. */
   inspect(): SchedulerInspection {
-    const describe = ({ lane, tokenizer }: ServedModel): LaneStatus => ({
-      tokenizes: tokenizer === null ? 'the model server' : 'the scheduler',
+    const describe = ({ lane, tokenizes }: ServedModel): LaneStatus => ({
+      tokenizes,
       ...lane.batcher.report(),
       oldestWaitMs: lane.batcher.queue.ageMs(performance.now()),
       queue: lane.batcher.queue.inspect(),

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { EffectiveConfig, EffectiveModel } from '@er-gateway/shared/config/effective-config';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
@@ -10,9 +8,12 @@ import { prepareEmbedding } from './models/embedding-model.ts';
 import { hasRealWeights, modelRevision } from './models/model-revision.ts';
 import type { ModelTokenizer } from './models/model-tokenizer.ts';
 import { preparePairs } from './models/reranker-model.ts';
-import { openModelTokenizer } from './tokenize/model-tokenizer.ts';
+import { ServedTokenizer } from './models/served-tokenizer.ts';
+import { ServerEnding } from './models/server-ending.ts';
+import { rerankPromptText } from './tokenize/reranker-prompt.ts';
 import { embeddingCanary, rerankerCanary } from './upstream/canary.ts';
 import { type ProcessNote, UpstreamPool } from './upstream/upstream-pool.ts';
+import { eitherWire } from './wire/either-wire.ts';
 import { textEmbedWire, textScoreWire } from './wire/text-wires.ts';
 import { tokenEmbedWire, tokenScoreWire } from './wire/token-wires.ts';
 
@@ -20,7 +21,11 @@ import { tokenEmbedWire, tokenScoreWire } from './wire/token-wires.ts';
 export interface ServedModel {
   lane: ModelLane;
   /** null: its server tokenizes (the built-in engine, or a server whose model folder is not here). */
-  tokenizer: ModelTokenizer | null;
+  readonly tokenizer: ModelTokenizer | null;
+  /** What its server's tokenizer ends each text with; null when it does not tell. */
+  endingOfServer: (signal: AbortSignal) => Promise<number[] | null>;
+  /** Who counts tokens, and why it is not us, for people. */
+  readonly tokenizes: string;
   close: () => Promise<void>;
 }
 
@@ -41,17 +46,18 @@ export interface ServedModelOptions {
 /** Opens a model's way: tokenizer, servers, queue. Waits for the tokenizer only. */
 export async function openServedModel(options: ServedModelOptions): Promise<ServedModel> {
   const { config, model, cache, metrics, logger, describeProcess, isOnTrial, onChange } = options;
-  const tokenizer = await openTokenizerOf(model, logger);
+  const tokenizer = new ServedTokenizer(model, logger);
+  await tokenizer.look();
   const isEmbedding = model.role === 'embedding';
+  const hasTokenizer = () => tokenizer.current !== null;
   const wire = isEmbedding
-    ? tokenizer
-      ? tokenEmbedWire
-      : textEmbedWire
-    : tokenizer
-      ? tokenScoreWire
-      : textScoreWire;
+    ? eitherWire({ tokens: tokenEmbedWire, texts: textEmbedWire }, hasTokenizer)
+    : eitherWire({ tokens: tokenScoreWire, texts: textScoreWire }, hasTokenizer);
   const canaryInputs = async (): Promise<PreparedInput[]> => {
-    const preparation = { tokenizer, maxTokens: model.max_model_len, signal: new AbortController().signal };
+    // A server that comes up may have a folder that was not here before.
+    await tokenizer.look();
+    const work = { signal: new AbortController().signal, keyId: 'canary' };
+    const preparation = { tokenizer: tokenizer.current, maxTokens: model.max_model_len, work };
     const { inputs } = isEmbedding
       ? await prepareEmbedding(embeddingCanaryJob, preparation)
       : await preparePairs(rerankerCanaryJob, preparation);
@@ -65,21 +71,25 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     items: metrics.batchItems.series(labels),
     fill: metrics.batchFill.series(labels),
   };
+  const ending = new ServerEnding(() => pool);
   let revision = modelRevision(model.path);
-  const pool = new UpstreamPool({
+  const pool: UpstreamPool = new UpstreamPool({
     model,
     windowMs: config.batch.window_ms,
     canary: isEmbedding
       ? embeddingCanary(canaryOptions)
       : rerankerCanary({
           ...canaryOptions,
-          isTemplatedThere: tokenizer === null,
-          hasRealWeights: () => tokenizer !== null && hasRealWeights(model.path),
+          isTemplatedThere: () => !hasTokenizer(),
+          prompts: canaryTexts.map(text => rerankPromptText(canaryQuery, text)),
+          hasRealWeights: () => hasTokenizer() && hasRealWeights(model.path),
         }),
     describeProcess,
     isOnTrial,
     onChange: () => {
       revision = modelRevision(model.path);
+      void tokenizer.look();
+      ending.forget();
       lane.batcher.wake();
       onChange();
     },
@@ -104,15 +114,22 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     },
     cacheScope: config.cache.scope,
     revision: () => `${pool.identity().model} ${revision}`,
-    countsTokens: () => tokenizer !== null || pool.identity().engine.startsWith('builtin'),
+    countsTokens: () => hasTokenizer() || pool.identity().engine.startsWith('builtin'),
     field: isEmbedding ? 'input' : 'documents',
   });
   return {
     lane,
-    tokenizer,
+    get tokenizer() {
+      return tokenizer.current;
+    },
+    endingOfServer: signal => ending.of(signal),
+    get tokenizes() {
+      if (hasTokenizer()) return 'the scheduler';
+      return tokenizer.absence === null ? 'the model server' : `the model server: ${tokenizer.absence}`;
+    },
     close: async () => {
       await lane.close();
-      await tokenizer?.close();
+      await tokenizer.close();
     },
   };
 }
@@ -140,17 +157,3 @@ const rerankerCanaryJob: ScoreJob = {
   maxTokensPerQuery: null,
   maxTokensPerDocument: null,
 };
-
-/** The model's own tokenizer, when its folder is here; a kind that we cannot read exactly is left to the server. */
-async function openTokenizerOf(model: EffectiveModel, logger: Logger): Promise<ModelTokenizer | null> {
-  const file = join(model.path, 'tokenizer.json');
-  if (model.engine === 'builtin' || !existsSync(file)) return null;
-  try {
-    return await openModelTokenizer(file);
-  } catch (error) {
-    logger.warn(`${model.served_name}: its server tokenizes, since its tokenizer cannot be used here`, {
-      error,
-    });
-    return null;
-  }
-}

@@ -467,16 +467,29 @@ test('floats are the shortest decimals of their float32, half of what doubles ne
   assert.ok(text.length < longer * 0.65, `${text.length} of ${longer}`);
 });
 
-test('tokenize and detokenize are vLLM’s, token texts included when asked for', async () => {
-  const { body } = await ask<{ count: number; tokens: number[]; token_strs: unknown }>('/tokenize', {
-    prompt: 'Hello, world!',
+test('tokenize and detokenize are vLLM’s, answered here, token texts included when asked for', async () => {
+  await embedding.forget();
+  const prompt = 'Hello, <|im_end|> world!';
+  const { body } = await ask<object>('/tokenize', { prompt });
+  const tokens = [9707, 11, 220, 151_645, 1879, 0, 151_643];
+  assert.deepEqual(body, { count: 7, max_model_len: maxModelLen, tokens, token_strs: null });
+  const named = await ask<{ token_strs: string[] }>('/tokenize', {
+    prompt,
+    return_token_strs: true,
+    add_special_tokens: false,
   });
-  assert.equal(body.count, body.tokens.length);
-  assert.equal(body.token_strs, null);
-  const back = await ask<{ prompt: string }>('/detokenize', { tokens: body.tokens });
-  assert.match(back.body.prompt, /^Hello, world!/);
-  const unknown = await ask<Refusal>('/detokenize', { tokens: [151_936] });
-  assert.deepEqual([unknown.status, unknown.body.error.param], [400, 'tokens']);
+  assert.deepEqual(named.body.token_strs, ['Hello', ',', 'Ġ', '<|im_end|>', 'Ġworld', '!']);
+  const back = await ask<{ prompt: string }>('/detokenize', { tokens });
+  assert.equal(back.body.prompt, `${prompt}<|endoftext|>`);
+  assert.equal((await embedding.seen())?.requests, 0);
+  for (const [path, asked, param] of [
+    ['/detokenize', { tokens: [151_936] }, 'tokens'],
+    ['/detokenize', { tokens: Array(maxModelLen + 1).fill(1) }, 'tokens'],
+    ['/tokenize', { prompt: 'a'.repeat(maxModelLen * 1000) }, 'prompt'],
+  ] as const) {
+    const refused = await ask<Refusal>(path, asked);
+    assert.deepEqual([refused.status, refused.body.error.param], [400, param]);
+  }
 });
 
 test('GET /info tells TEI’s clients the model and its limits', async () => {

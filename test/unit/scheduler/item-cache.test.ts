@@ -7,6 +7,8 @@ const ids = (...values: number[]) => ({ kind: 'ids', ids: Int32Array.from(values
 test('equal token ids have one name however they are held; other scopes, revisions and ids have others', () => {
   const key = cacheKey({ scope: 'a', revision: 'm1', input: ids(1, 2, 3) });
   assert.equal(cacheKey({ scope: 'a', revision: 'm1', input: { kind: 'ids', ids: [1, 2, 3] } }), key);
+  const parts = [Int32Array.of(1), new Int32Array(0), Int32Array.of(0, 2, 3).subarray(1)];
+  assert.equal(cacheKey({ scope: 'a', revision: 'm1', input: { kind: 'parts', parts } }), key);
   const others = [
     cacheKey({ scope: 'b', revision: 'm1', input: ids(1, 2, 3) }),
     cacheKey({ scope: 'a', revision: 'm2', input: ids(1, 2, 3) }),

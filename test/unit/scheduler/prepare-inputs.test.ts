@@ -1,20 +1,25 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedJob, ScoreJob } from '@er-gateway/shared/scheduler-protocol';
-import { prepareEmbedding } from '../../../apps/scheduler/src/models/embedding-model.ts';
+import {
+  type EmbeddingPreparation,
+  prepareEmbedding,
+} from '../../../apps/scheduler/src/models/embedding-model.ts';
 import type { PreparedInputs } from '../../../apps/scheduler/src/models/model-input.ts';
 import type { ModelTokenizer } from '../../../apps/scheduler/src/models/model-tokenizer.ts';
 import { preparePairs } from '../../../apps/scheduler/src/models/reranker-model.ts';
 import { openModelTokenizer } from '../../../apps/scheduler/src/tokenize/model-tokenizer.ts';
 import { makeTokenizerFolder } from '../../kit/tokenizer-folder.ts';
+import { qwen3TokenizerFile } from '../tokenize/small-tokenizer.ts';
 
 /** Qwen3's <|endoftext|>, the last token of every embedding. */
 const endOfText = 151_643;
 const cardInstruction = 'Given a web search query, retrieve relevant passages that answer the query';
 const folder = makeTokenizerFolder();
-const { signal } = new AbortController();
+const work = { signal: new AbortController().signal, keyId: 'key' };
 let tokenizer: ModelTokenizer;
 
 before(async () => {
@@ -25,7 +30,7 @@ after(async () => {
   folder.remove();
 });
 
-const embed = (job: Partial<EmbedJob>, maxTokens = 100) =>
+const embed = (job: Partial<EmbedJob>, maxTokens = 100, others: Partial<EmbeddingPreparation> = {}) =>
   prepareEmbedding(
     {
       kind: 'embed',
@@ -37,9 +42,9 @@ const embed = (job: Partial<EmbedJob>, maxTokens = 100) =>
       addSpecialTokens: true,
       ...job,
     },
-    { tokenizer, maxTokens, signal },
+    { tokenizer, maxTokens, work, ...others },
   );
-const score = (job: Partial<ScoreJob>, maxTokens = 200) =>
+const score = (job: Partial<ScoreJob>, maxTokens = 200, others: { tokenizer?: null } = {}) =>
   preparePairs(
     {
       kind: 'score',
@@ -52,12 +57,13 @@ const score = (job: Partial<ScoreJob>, maxTokens = 200) =>
       maxTokensPerDocument: null,
       ...job,
     },
-    { tokenizer, maxTokens, signal },
+    { tokenizer, maxTokens, work, ...others },
   );
 
 /** The ids of each input. */
 const idsOf = ({ inputs }: PreparedInputs) =>
   inputs.map(({ input }) => {
+    if (input.kind === 'parts') return input.parts.flatMap(part => [...part]);
     assert.equal(input.kind, 'ids');
     return Array.from((input as { ids: ArrayLike<number> }).ids);
   });
@@ -85,6 +91,21 @@ test('every input ends with the last token of the model, once', async () => {
   assert.deepEqual(completed, fromText);
 });
 
+test('an embedding ends with it also when the tokenizer’s file forgets it; a reranker’s prompt does not', async () => {
+  const other = await openModelTokenizer(qwen3TokenizerFile(), { isEmbedding: true });
+  const reranking = await openModelTokenizer(qwen3TokenizerFile());
+  try {
+    const [ids] = idsOf(await embed({ inputs: ['Explain gravity'] }, 100, { tokenizer: other }));
+    assert.deepEqual(ids, [840, 20772, 23249, endOfText]);
+    assert.equal(other.forgottenEnding, '<|endoftext|>');
+    assert.deepEqual([...reranking.complete([1])], [1]);
+    assert.deepEqual([tokenizer.forgottenEnding, reranking.forgottenEnding], [null, null]);
+  } finally {
+    await other.close();
+    await reranking.close();
+  }
+});
+
 test('add_special_tokens: false leaves it out', async () => {
   assert.deepEqual(idsOf(await embed({ inputs: ['Explain gravity', [840]], addSpecialTokens: false })), [
     [840, 20772, 23249],
@@ -96,11 +117,13 @@ test('a query is the instruction and the text, to the letter; the instruction is
   for (const [instruction, said] of [
     [null, cardInstruction],
     ['', cardInstruction],
-    ['Find code', 'Find code'],
+    ...['Find code', 'Find!', ' ', 'e\n\n', "it's\r\n \t", '判断\u0301'].map(text => [text, text] as const),
   ] as const) {
-    const [ids] = idsOf(await embed({ inputs: ['Explain gravity'], query: { instruction } }));
-    const [whole] = idsOf(await embed({ inputs: [`Instruct: ${said}\nQuery:Explain gravity`] }));
-    assert.deepEqual(ids, whole);
+    for (const text of ['Explain gravity', '', ' two', '\n\n', '\u0338x', "'s"]) {
+      const [ids] = idsOf(await embed({ inputs: [text], query: { instruction } }));
+      const [whole] = idsOf(await embed({ inputs: [`Instruct: ${said}\nQuery:${text}`] }));
+      assert.deepEqual(ids, whole, JSON.stringify([instruction, text]));
+    }
   }
 });
 
@@ -131,8 +154,8 @@ for (const keep of ['start', 'end'] as const) {
           { inputs: [text, [...whole]], query: null, truncation: { maxTokens: limit, keep } },
           1000,
         );
-        for (const { input, tokens } of inputs) {
-          const ids = Array.from((input as { ids: ArrayLike<number> }).ids);
+        for (const [index, ids] of idsOf({ inputs, truncated }).entries()) {
+          const tokens = inputs[index]?.tokens;
           assert.equal(ids.at(-1), endOfText);
           assert.equal(tokens, Math.min(limit, whole.length + 1));
           const kept = ids.slice(0, -1);
@@ -176,21 +199,56 @@ test('ids outside of the vocabulary are refused by index', async () => {
     await assert.rejects(embed({ inputs: [[1], [wrong]] }), refusal('input[1]', /from 0 to 151935/));
 });
 
-test('cut by tokens where only the server can count is refused, not ignored', async () => {
+test('a server with the only tokenizer cuts texts by its own fields, which keep the last token and the template', async () => {
+  const keepStart = { maxTokens: null, keep: 'start' } as const;
+  const cutOf = async (prepared: Promise<PreparedInputs>) =>
+    (await prepared).inputs.map(({ input }) => ('cut' in input ? input.cut : undefined));
+  const bare = { tokenizer: null };
+  assert.deepEqual(await cutOf(embed({ inputs: ['a'] }, 100, bare)), [undefined]);
+  assert.deepEqual(await cutOf(embed({ inputs: ['a'], truncation: keepStart }, 100, bare)), [
+    { truncate_prompt_tokens: -1 },
+  ]);
+  const five = { maxTokens: 5, keep: 'start' } as const;
+  assert.deepEqual(await cutOf(embed({ inputs: ['a'], truncation: five }, 100, bare)), [
+    { truncate_prompt_tokens: 5 },
+  ]);
+  const pairs = { queries: ['Which city?'], documents: ['a'] };
+  assert.deepEqual(
+    await cutOf(score({ ...pairs, maxTokensPerDocument: 7, maxTokensPerQuery: 3 }, 1000, bare)),
+    [{ max_tokens_per_doc: 7, max_tokens_per_query: 3 }],
+  );
+  const left = 1000 - 120 - 'Which city?'.length - cardInstruction.length;
+  assert.deepEqual(await cutOf(score({ ...pairs, truncation: keepStart }, 1000, bare)), [
+    { max_tokens_per_doc: left },
+  ]);
+  const keepEnd = { maxTokens: null, keep: 'end' } as const;
+  for (const refused of [
+    () => embed({ inputs: ['a'], truncation: keepEnd }, 100, bare),
+    () => embed({ inputs: ['a'], addSpecialTokens: false }, 100, bare),
+    () => embed({ inputs: ['a'], query: { instruction: null }, truncation: five }, 100, bare),
+    () => score({ ...pairs, truncation: keepEnd }, 1000, bare),
+    () => score({ ...pairs, truncation: keepStart }, 150, bare),
+  ])
+    await assert.rejects(refused, refusal(/score/.test(String(refused)) ? 'documents' : 'input', /./));
+});
+
+test('ids for a server with the only tokenizer get its ending; without knowing it they are refused', async () => {
+  const bare = { tokenizer: null, endingOfServer: async () => [endOfText] };
+  const asked = { inputs: [[1, 2], [1, 2, endOfText], 'text'] };
+  const prepared = await embed(asked, 100, bare);
+  assert.deepEqual(
+    prepared.inputs.slice(0, 2).map(({ input }) => 'ids' in input && [...input.ids]),
+    [
+      [1, 2, endOfText],
+      [1, 2, endOfText],
+    ],
+  );
+  const cut = await embed({ inputs: [[1, 2, 3]], truncation: { maxTokens: 3, keep: 'end' } }, 100, bare);
+  assert.deepEqual([idsOf(cut), cut.truncated], [[[2, 3, endOfText]], [0]]);
+  await assert.rejects(embed({ inputs: [[1, 2, 3]] }, 3, bare), refusal('input', /has 4 tokens/));
   await assert.rejects(
-    prepareEmbedding(
-      {
-        kind: 'embed',
-        inputs: ['a'],
-        field: 'input',
-        dimensions: null,
-        query: null,
-        truncation: { maxTokens: 5, keep: 'start' },
-        addSpecialTokens: true,
-      },
-      { tokenizer: null, maxTokens: 100, signal },
-    ),
-    refusal('input', /only the model server can count/),
+    embed(asked, 100, { tokenizer: null, endingOfServer: async () => null }),
+    refusal('input', /Sending token ids needs the model's tokenizer/),
   );
 });
 
@@ -229,12 +287,87 @@ test('max_tokens_per_doc and _per_query cut texts before the template is filled'
 });
 
 test('a query that leaves no room for its document is refused', async () => {
+  const [template = []] = idsOf(await score({ queries: [''], documents: [''] }));
   await assert.rejects(
     score({
-      queries: ['word '.repeat(300)],
+      queries: ['a '.repeat(200 - template.length)],
       documents: ['a b c'],
       truncation: { maxTokens: null, keep: 'start' },
     }),
     refusal('documents', /nothing of it would be left/),
   );
 });
+
+test('an instruction or a query that is too long by itself is refused by its own name', async () => {
+  const long = 'word '.repeat(300);
+  const truncation = { maxTokens: null, keep: 'start' } as const;
+  const tooLong = /takes 3\d\d tokens .* at most 200\. Shorten it/;
+  for (const asked of [{}, { truncation }]) {
+    await assert.rejects(score({ queries: [long], documents: ['a'], ...asked }), refusal('query', tooLong));
+    await assert.rejects(
+      score({ instruction: long, documents: ['a'], ...asked }),
+      refusal('instruction', tooLong),
+    );
+    await assert.rejects(
+      embed({ inputs: ['a'], query: { instruction: long }, ...asked }, 200),
+      refusal('instruction', tooLong),
+    );
+  }
+});
+
+test('an instruction of megabytes is refused unread, not put in front of every input', async () => {
+  const instruction = 'word '.repeat(2_000_000);
+  const inputs = Array.from({ length: 2048 }, (_, index) => `text ${index}`);
+  for (const refused of [
+    () => embed({ inputs, query: { instruction } }),
+    () => score({ instruction, queries: inputs, documents: inputs }),
+  ]) {
+    const before = process.cpuUsage();
+    await assert.rejects(refused, refusal('instruction', /far too long/));
+    assert.ok(process.cpuUsage(before).user < 300_000);
+  }
+});
+
+test('pairs share the ids of their query, and a request has so many tokens and no more', async () => {
+  const documents = Array.from({ length: 2048 }, (_, index) => `text ${index}`);
+  const before = process.memoryUsage().arrayBuffers;
+  const { inputs } = await score({ queries: ['word '.repeat(3000)], documents }, 32_768);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 10_000_000);
+  const [first, second] = inputs.map(({ input }) => (input.kind === 'parts' ? input.parts : []));
+  assert.equal(first?.[1], second?.[1]);
+  await assert.rejects(
+    score({ queries: ['word '.repeat(5000)], documents }, 32_768),
+    refusal('documents', /tokens in all.* a request may have 8000000/),
+  );
+  await assert.rejects(
+    embed({ inputs: documents, query: { instruction: 'word '.repeat(5000) } }, 32_768),
+    refusal('input', /tokens in all/),
+  );
+});
+
+for (const asked of [
+  { truncation: { maxTokens: null, keep: 'end' as const } },
+  { maxTokensPerDocument: 60 },
+]) {
+  test(`2,048 documents cut by ${Object.keys(asked)} leave the event loop its turns`, async () => {
+    const documents = Array.from({ length: 2048 }, (_, index) => `${index} ${texts.join(' ').repeat(4)}`);
+    let isDone = false;
+    const longest = longestTurn(() => isDone);
+    const { truncated } = await score({ documents, ...asked });
+    isDone = true;
+    assert.equal(truncated.length, documents.length);
+    assert.ok((await longest) < 50, `held for ${await longest} ms`);
+  });
+}
+
+/** Most CPU time of this thread between two turns of its event loop, in milliseconds. */
+async function longestTurn(isDone: () => boolean): Promise<number> {
+  let longest = 0;
+  while (!isDone()) {
+    const before = process.threadCpuUsage();
+    await setImmediate();
+    const { user, system } = process.threadCpuUsage(before);
+    longest = Math.max(longest, (user + system) / 1000);
+  }
+  return longest;
+}

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { decodeTokens } from '../../../apps/scheduler/src/tokenize/decode-tokens.ts';
+import { cutText } from '../../../apps/scheduler/src/tokenize/cut-text.ts';
+import { decodeTokens, nameTokens } from '../../../apps/scheduler/src/tokenize/decode-tokens.ts';
 import { readTokenizerFile } from '../../../apps/scheduler/src/tokenize/read-tokenizer-file.ts';
 import { splitTexts, TokenEncoder } from '../../../apps/scheduler/src/tokenize/token-encoder.ts';
 import { expandText, loadCorpus, summarizeIds } from './corpus.ts';
@@ -40,6 +41,54 @@ suite("Qwen3's tokenizer", () => {
     const ids = encode(everyOne);
     assert.ok(ids.every(id => id < 151643));
     assert.equal(decodeTokens(tables, ids), everyOne);
+  });
+
+  test('finds control tokens in a text when asked to, as vLLM does', () => {
+    for (const { instruction, query, document, ...expected } of corpus.rerankPrompts) {
+      const prompt =
+        '<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. ' +
+        'Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n' +
+        `<Instruct>: ${instruction}\n<Query>: ${query}\n<Document>: ${document}<|im_end|>\n` +
+        '<|im_start|>assistant\n<think>\n\n</think>\n\n';
+      const [ids] = splitTexts(encoder.encode([prompt], true));
+      assert.deepEqual(summarizeIds([...(ids ?? [])]), expected);
+    }
+    const [ids = []] = splitTexts(encoder.encode(['<|im_end<|im_end|>|>'], true));
+    assert.deepEqual([...ids], [...encode('<|im_end'), 151_645, ...encode('|>')]);
+  });
+
+  test('a text that is cut where it can be has the same ids', () => {
+    let cuts = 0;
+    for (const entry of corpus.texts) {
+      const text = expandText(entry);
+      if (text.length > 20_000) continue;
+      for (const size of [1, 3, 10]) {
+        const parts = cutText(text, size);
+        cuts += parts.length - 1;
+        assert.equal(parts.join(''), text);
+        assert.deepEqual(parts.flatMap(encode), encode(text), entry.name);
+      }
+    }
+    assert.ok(cuts > 1000, `${cuts} cuts`);
+    assert.equal(cutText('word '.repeat(1000), 100).length, 50);
+    assert.equal(cutText('通义千问是，'.repeat(1000), 100).length, 59);
+    assert.deepEqual(cutText(' '.repeat(500), 100), [' '.repeat(500)]);
+    assert.deepEqual(cutText('', 100), ['']);
+  });
+
+  test('names tokens as vLLM does', () => {
+    const ids = [9707, 11, 1879, 0, 151_645, 220, 198, 68_990, 151_935];
+    assert.deepEqual(nameTokens(tables, ids), [
+      'Hello',
+      ',',
+      'Ġworld',
+      '!',
+      '<|im_end|>',
+      'Ġ',
+      'Ċ',
+      'åĮĹäº¬',
+      '',
+    ]);
   });
 
   test('decodes as vLLM does: control tokens, halves of characters, ids without a token', () => {

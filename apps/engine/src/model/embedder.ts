@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { checkCharacters, checkLength, checkVocabulary } from './limits.ts';
+import { checkCharacters, checkLength, checkVocabulary, maxCharacters } from './limits.ts';
 import type { ModelClient } from './model-client.ts';
 import { modelFacts } from './model-facts.ts';
 import { type Call, takeSlice } from './slices.ts';
@@ -51,12 +51,19 @@ export class Embedder {
     };
   }
 
-  /** Token ids of each input. Throws EngineError for an input that is too long, or ids that do not exist. */
-  async tokenize(inputs: readonly EmbedderInput[], signal: AbortSignal): Promise<number[][]> {
+  /**
+   * Token ids of each input, the first `most` of them (-1: as many as the model takes; null: all). Throws EngineError for an
+   * input that is too long, or ids that do not exist.
+   */
+  async tokenize(
+    inputs: readonly EmbedderInput[],
+    signal: AbortSignal,
+    most: number | null = null,
+  ): Promise<number[][]> {
     const tokenLists: number[][] = [];
     let characters = 0;
     for (const input of inputs) {
-      tokenLists.push(this.#tokenizeOne(input));
+      tokenLists.push(this.#tokenizeOne(input, most));
       characters += input.length;
       if (characters < charactersPerTurn) continue;
       characters = 0;
@@ -80,9 +87,12 @@ export class Embedder {
     });
   }
 
-  #tokenizeOne(input: EmbedderInput): number[] {
-    if (typeof input !== 'string') return checkVocabulary(checkLength(input));
-    return checkLength(this.tokenizer.encode(checkCharacters(input)));
+  #tokenizeOne(input: EmbedderInput, most: number | null): number[] {
+    const { maxModelLen } = modelFacts;
+    const end = most === null ? undefined : most === -1 ? maxModelLen : Math.min(most, maxModelLen);
+    if (typeof input !== 'string') return checkVocabulary(checkLength(input.slice(0, end)));
+    const text = end === undefined ? checkCharacters(input) : input.slice(0, maxCharacters);
+    return checkLength(this.tokenizer.encode(text).slice(0, end));
   }
 
   async #run(windows: number[][], signal: AbortSignal): Promise<Float32Array[]> {

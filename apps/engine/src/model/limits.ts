@@ -3,11 +3,11 @@ import { modelFacts } from './model-facts.ts';
 
 /** vLLM's bound on texts that are not even tokenized, in UTF-16 units a token. */
 const maxCharactersPerToken = 128;
+export const maxCharacters = maxCharactersPerToken * modelFacts.maxModelLen;
 
 /** Throws BadRequestError for a text that cannot be short enough, before the work of tokenizing it. */
 export function checkCharacters(text: string): string {
   const { maxModelLen } = modelFacts;
-  const maxCharacters = maxCharactersPerToken * maxModelLen;
   if (text.length > maxCharacters) throw ContextTooLongError.ofText(text.length, maxCharacters, maxModelLen);
   return text;
 }

@@ -11,6 +11,8 @@ import { countTokens, createdNow, usageOf } from './usage.ts';
 const tokensField = z.array(z.int());
 const bodySchema = z.object({
   ...commonFields,
+  /** Most tokens of an input, the first ones stay; -1 is the model's length. */
+  truncate_prompt_tokens: z.int().min(-1).nullish(),
   /** A text, a list of texts, token ids, or a list of lists of them. */
   input: z.union(
     [
@@ -39,7 +41,8 @@ export function createEmbeddingsRoute({ servedName, embedder }: EngineContext): 
       const dimensions = request.dimensions ?? modelFacts.dimensions;
       checkDimensions(dimensions);
       if (request.input.length === 0) throw new BadRequestError('You must pass at least one prompt');
-      const tokenLists = await embedder.tokenize(request.input, signal);
+      const most = request.truncate_prompt_tokens ?? null;
+      const tokenLists = await embedder.tokenize(request.input, signal, most);
       const vectors = await embedder.embed(tokenLists, signal);
       const head = { id: `embd-${requestId}`, object: 'list', created: createdNow(), model: modelFacts.name };
       const data = await renderVectors(

@@ -2,8 +2,14 @@ import { z } from 'zod';
 import { InvalidBodyError, UnknownModelError } from '../engine-error.ts';
 import { modelFacts } from '../model/model-facts.ts';
 
-/** vLLM would cut the input by tokens. We refuse rather than ignore what changes the result. */
+/** vLLM would cut the input by tokens here. We refuse rather than ignore what changes the result. */
 const notSupported = z.null('is not supported by the built-in engine').optional();
+
+/** Most tokens of a query and a document, the first ones stay; 0 is all of them, as for vLLM. */
+export const pairLimits = {
+  max_tokens_per_query: z.int().min(0).nullish(),
+  max_tokens_per_doc: z.int().min(0).nullish(),
+};
 
 /** Fields of every request. Unknown ones are ignored, as vLLM does. */
 export const commonFields = {

@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { jsonAnswer, type Route } from '../http/route.ts';
 import { modelFacts } from '../model/model-facts.ts';
 import type { EngineContext } from './engine-context.ts';
-import { commonFields, parseRequestBody, textsField } from './request-body.ts';
+import { commonFields, pairLimits, parseRequestBody, textsField } from './request-body.ts';
 import { scorePairs } from './score-pairs.ts';
 import { sumOf } from './usage.ts';
 
 const bodySchema = z.object({
   ...commonFields,
+  ...pairLimits,
   query: z.string(),
   documents: textsField,
   /** 0, or more than there are: all. */
@@ -20,8 +21,8 @@ export function createRerankRoute({ servedName, embedder }: EngineContext): Rout
     method: 'POST',
     paths: ['/rerank', '/v1/rerank', '/v2/rerank'],
     answer: async ({ body, requestId, signal }) => {
-      const { query, documents, top_n: topN } = parseRequestBody(bodySchema, body, servedName);
-      const pairs = { queries: [query], documents };
+      const { query, documents, top_n: topN, ...limits } = parseRequestBody(bodySchema, body, servedName);
+      const pairs = { queries: [query], documents, limits };
       const { scores, tokens } = await scorePairs(pairs, embedder, signal);
       const results = scores
         .map((score, index) => ({

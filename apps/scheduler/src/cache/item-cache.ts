@@ -65,9 +65,14 @@ function bytesOf(input: ItemInput): Buffer | string {
       const ids = input.ids instanceof Int32Array ? input.ids : Int32Array.from(input.ids);
       return Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength);
     }
+    // The same name as that of the ids in one list.
+    case 'parts':
+      return Buffer.concat(
+        input.parts.map(part => new Uint8Array(part.buffer, part.byteOffset, part.byteLength)),
+      );
     case 'text':
-      return `t${input.text}`;
+      return `t${JSON.stringify(input.cut ?? null)}${input.text}`;
     case 'pair':
-      return `p${JSON.stringify([input.instruction, input.query, input.document])}`;
+      return `p${JSON.stringify([input.cut, input.instruction, input.query, input.document])}`;
   }
 }

@@ -7,15 +7,18 @@ import { joinVectors } from '../vectors.ts';
 /** Vectors of the job's inputs. */
 export async function runEmbedJob(
   job: EmbedJob,
-  { lane, tokenizer }: ServedModel,
+  { lane, tokenizer, endingOfServer }: ServedModel,
   context: JobContext,
 ): Promise<EmbedResult> {
   const { pool } = lane;
+  const isBuiltin = pool.identity().engine.startsWith('builtin');
   const { inputs, truncated } = await prepareEmbedding(job, {
     tokenizer,
     maxTokens: pool.maxInputTokens,
-    isBuiltin: pool.identity().engine.startsWith('builtin'),
-    signal: context.signal,
+    isBuiltin,
+    // The built-in model's texts end in nothing.
+    ...(!isBuiltin && { endingOfServer }),
+    work: context,
   });
   const { results, ...outcome } = await lane.run(inputs, { ...context, field: job.field });
   return {

@@ -9,11 +9,10 @@ export async function runScoreJob(
   { lane, tokenizer }: ServedModel,
   context: JobContext,
 ): Promise<ScoreResult> {
-  const { signal } = context;
   const { inputs, truncated } = await preparePairs(job, {
     tokenizer,
     maxTokens: lane.pool.maxInputTokens,
-    signal,
+    work: context,
   });
   const { results, ...outcome } = await lane.run(inputs, { ...context, field: job.field });
   return {

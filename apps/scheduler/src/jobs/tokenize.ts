@@ -5,9 +5,10 @@ import type {
   TokenizeResult,
 } from '@er-gateway/shared/scheduler-protocol';
 import type { JobContext } from '../job-context.ts';
-import { checkIds } from '../models/model-input.ts';
+import { checkBytes, checkIds, tooLong } from '../models/model-input.ts';
 import type { ServedModel } from '../served-model.ts';
 import type { UpstreamPool } from '../upstream/upstream-pool.ts';
+import { Turns } from './turns.ts';
 
 /** What vLLM answers to /tokenize. */
 interface TokenizeAnswer {
@@ -16,12 +17,24 @@ interface TokenizeAnswer {
   max_model_len: number;
 }
 
-/** The prompt's token ids as the model server says them, special-token text included. */
+/** Calls to model servers under way at once: the batches need their connections and their one thread for texts. */
+const serverTurns = new Turns(2);
+/** Characters for each token of the model's length above which vLLM refuses a text unread. */
+const mostCharactersPerToken = 128;
+
+/** The prompt's token ids as the model server says them, special-token text included; counted here when we can. */
 export async function runTokenizeJob(
   { prompt, addSpecialTokens, returnTokenStrs }: TokenizeJob,
-  { lane: { pool } }: ServedModel,
+  { lane: { pool }, tokenizer }: ServedModel,
   context: JobContext,
 ): Promise<TokenizeResult> {
+  const maxModelLen = pool.maxInputTokens;
+  checkBytes(prompt, maxModelLen, tokenizer?.longestTokenBytes ?? mostCharactersPerToken, 'prompt');
+  if (tokenizer !== null) {
+    const tokens = Array.from(await tokenizer.tokenize(prompt, addSpecialTokens, context));
+    const tokenStrs = returnTokenStrs ? tokenizer.namesOf(tokens) : null;
+    return { ...answeredHere(pool, context), tokens, tokenStrs, maxModelLen, promptTokens: tokens.length };
+  }
   const { answer, ...timings } = await ask<TokenizeAnswer>(pool, context, '/tokenize', {
     prompt,
     add_special_tokens: addSpecialTokens,
@@ -45,7 +58,12 @@ export async function runDetokenizeJob(
   { lane: { pool }, tokenizer }: ServedModel,
   context: JobContext,
 ): Promise<DetokenizeResult> {
-  if (tokenizer !== null) checkIds(tokens, tokenizer.vocabularySize, 'tokens');
+  if (tokens.length > pool.maxInputTokens) throw tooLong('tokens', tokens.length, pool.maxInputTokens);
+  if (tokenizer !== null) {
+    checkIds(tokens, tokenizer.vocabularySize, 'tokens');
+    const prompt = await tokenizer.decode(tokens);
+    return { ...answeredHere(pool, context), prompt, promptTokens: tokens.length };
+  }
   const { answer, ...timings } = await ask<{ prompt: string }>(pool, context, '/detokenize', { tokens });
   return {
     ...pool.identity(),
@@ -57,22 +75,31 @@ export async function runDetokenizeJob(
   };
 }
 
+/** What a result says of work that no model server had a part in. */
+function answeredHere(pool: UpstreamPool, { arrivedAt }: JobContext) {
+  const queueMs = performance.now() - arrivedAt;
+  return { ...pool.identity(), upstreams: [], queueMs, upstreamMs: 0, cacheHits: 0, truncated: [] };
+}
+
 async function ask<Answer>(pool: UpstreamPool, context: JobContext, path: string, body: object) {
-  const startedAt = performance.now();
-  const upstreams: string[] = [];
-  const answer = await pool.run(context.signal, async upstream => {
-    upstreams.push(upstream.host);
-    const pieces = await upstream.post(
-      path,
-      JSON.stringify({ model: upstream.model?.id, ...body }),
-      context.signal,
-    );
-    return JSON.parse(Buffer.concat(pieces).toString()) as Answer;
+  const { signal, arrivedAt } = context;
+  return serverTurns.run(signal, async () => {
+    const startedAt = performance.now();
+    const upstreams: string[] = [];
+    const answer = await pool.run(signal, async upstream => {
+      upstreams.push(upstream.host);
+      const pieces = await upstream.post(
+        path,
+        JSON.stringify({ model: upstream.model?.id, ...body }),
+        signal,
+      );
+      return JSON.parse(Buffer.concat(pieces).toString()) as Answer;
+    });
+    return {
+      answer,
+      upstreams,
+      queueMs: startedAt - arrivedAt,
+      upstreamMs: performance.now() - startedAt,
+    };
   });
-  return {
-    answer,
-    upstreams,
-    queueMs: startedAt - context.arrivedAt,
-    upstreamMs: performance.now() - startedAt,
-  };
 }

@@ -11,6 +11,9 @@ export interface PreparedInputs {
 /** Bytes of a token, roughly, in most languages; only for budgets where the true count is not known. */
 const bytesPerToken = 4;
 
+/** Tokens of all inputs of a request: 4 bytes each, and the fair queue's measure. More than 32 MiB of English. */
+const maxTokensPerRequest = 8_000_000;
+
 /** A text's cost in tokens when only its server can count them. */
 export function estimateTokens(text: string): number {
   return Math.ceil(text.length / bytesPerToken) + 1;
@@ -25,6 +28,29 @@ export function tooLong(field: string, tokens: number, limit: number): RequestEr
   );
 }
 
+/** The error for what stands around each input, and is over the model's length already. */
+export function tooLongAround(field: string, tokens: number, limit: number): RequestError {
+  return new RequestError(
+    'invalid_request',
+    `${field} takes ${tokens} tokens with the words that the model wants around it; this model takes at most ${limit}. Shorten it.`,
+    { param: field },
+  );
+}
+
+/**
+ * Refuses what would fill the memory: a request of 32 MiB can ask for tens of gigabytes when a long query or instruction
+ * is repeated for each of its inputs.
+ */
+export function checkTotal(inputs: readonly PreparedInput[], field: string): void {
+  const tokens = inputs.reduce((sum, input) => sum + input.tokens, 0);
+  if (tokens <= maxTokensPerRequest) return;
+  throw new RequestError(
+    'invalid_request',
+    `${field}: ${tokens} tokens in all, with what is repeated for each of them (query, instruction, template); a request may have ${maxTokensPerRequest}. Send fewer at once.`,
+    { param: field },
+  );
+}
+
 /** The error for a limit that what must stay (instruction, template, query) fills alone. */
 export function noRoom(field: string, limit: number): RequestError {
   return new RequestError(
@@ -34,11 +60,11 @@ export function noRoom(field: string, limit: number): RequestError {
   );
 }
 
-/** The error for a cut by tokens where only the model server has a tokenizer. */
-export function cannotCount(field: string): RequestError {
+/** The error for what only a tokenizer could do, where only the model server has one; `what` names the caller's wish. */
+export function needsTokenizer(field: string, what: string): RequestError {
   return new RequestError(
     'invalid_request',
-    `${field} cannot be cut to a number of tokens here: only the model server can count them. Cut the text yourself, or give the gateway the model's folder (models.*.path).`,
+    `${what} needs the model's tokenizer, which only the model server has. Leave it out, or give the gateway the model's folder (models.*.path).`,
     { param: field },
   );
 }

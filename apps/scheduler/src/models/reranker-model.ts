@@ -1,161 +1,98 @@
-import type { ScoreJob, Truncation } from '@er-gateway/shared/scheduler-protocol';
+import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
+import type { RerankFrame } from '../tokenize/reranker-prompt.ts';
+import { cutTexts, fitDocuments } from './cut-texts.ts';
 import {
-  cannotCount,
   checkBytes,
-  estimateTokens,
+  checkTotal,
   fieldOf,
   noRoom,
   type PreparedInputs,
   tooLong,
-  worthReading,
+  tooLongAround,
 } from './model-input.ts';
-import type { ModelTokenizer } from './model-tokenizer.ts';
-
-interface Pair {
-  query: string;
-  document: string;
-}
+import type { ModelTokenizer, TokenizerWork } from './model-tokenizer.ts';
+import { leavePairsToServer } from './server-texts.ts';
 
 /**
  * Pairs as the server gets them: with a tokenizer as token ids of Qwen's template, filled in and tokenized here, so that
  * no server can leave it out; else as texts. Texts are cut before the template is filled, never the prompt: its end is
- * where the model answers. Throws RequestError naming the document that makes a pair too long.
+ * where the model answers. Each text is tokenized once, and what pairs have in common is shared, not repeated. Throws
+ * RequestError naming what is too long: instruction, query or document.
  */
 export async function preparePairs(
   job: ScoreJob,
   {
     tokenizer,
     maxTokens,
-    signal,
-  }: { tokenizer: ModelTokenizer | null; maxTokens: number; signal: AbortSignal },
+    work,
+  }: { tokenizer: ModelTokenizer | null; maxTokens: number; work: TokenizerWork },
 ): Promise<PreparedInputs> {
-  const { instruction, truncation } = job;
-  const given = job.documents.map((document, index) => ({
-    query: (job.queries.length === 1 ? job.queries[0] : job.queries[index]) as string,
-    document,
-  }));
-  if (tokenizer === null) return leaveToServer(job, given);
+  if (tokenizer === null) return leavePairsToServer(job, maxTokens);
+  const { truncation } = job;
   const limit = Math.min(maxTokens, truncation?.maxTokens ?? maxTokens);
-  const nameOf = (index: number) => fieldOf(job.field, index, given.length);
+  const nameOf = (index: number) => fieldOf(job.field, index, job.documents.length);
+  const queryOf = (index: number) => (job.queries.length === 1 ? 0 : index);
+  const common = { tokenizer, limit, keep: truncation?.keep ?? ('start' as const), work };
 
-  const { pairs, truncated } = await cutEach(job, given, { tokenizer, limit, nameOf, signal });
-  const prompts = await tokenizer.rerankPrompts(instruction, pairs, signal);
-  for (const [index, ids] of prompts.entries()) {
-    if (ids.length <= limit) continue;
-    if (truncation === null) throw tooLong(nameOf(index), ids.length, limit);
-    const { query, document } = pairs[index] as Pair;
-    const promptOf = async (document: string) => {
-      const made = await tokenizer.rerankPrompts(instruction, [{ query, document }], signal);
-      return made[0] as Int32Array;
-    };
-    const fitting = await cutUntilItFits(document, {
-      tokenizer,
-      keep: truncation.keep,
-      promptOf,
-      limit,
-      signal,
-    });
-    if (fitting === null) throw noRoom(nameOf(index), limit);
-    prompts[index] = fitting;
-    truncated.add(index);
-  }
-  return {
-    inputs: prompts.map(ids => ({ input: { kind: 'ids', ids }, tokens: ids.length })),
-    truncated: [...truncated].sort((a, b) => a - b),
-  };
-}
-
-/**
- * The prompt with as much of the document as fits; null when nothing does. A text that was cut may have other tokens than
- * the ones that were kept, so it is counted again.
- */
-async function cutUntilItFits(
-  document: string,
-  options: {
-    tokenizer: ModelTokenizer;
-    keep: Truncation['keep'];
-    promptOf: (document: string) => Promise<Int32Array>;
-    limit: number;
-    signal: AbortSignal;
-  },
-): Promise<Int32Array | null> {
-  const { tokenizer, keep, promptOf, limit, signal } = options;
-  const [ids = new Int32Array()] = await tokenizer.encode([document], signal);
-  const frame = await promptOf('');
-  for (let kept = Math.min(ids.length, limit - frame.length); kept > 0; ) {
-    const prompt = await promptOf(await textOfSome(ids, kept, { tokenizer, keep }));
-    if (prompt.length <= limit) return prompt;
-    kept -= prompt.length - limit;
-  }
-  return null;
-}
-
-/** The text of so many tokens of one end. A character of which only some bytes are in them is left out. */
-async function textOfSome(
-  ids: Int32Array,
-  count: number,
-  { tokenizer, keep }: { tokenizer: ModelTokenizer; keep: Truncation['keep'] },
-): Promise<string> {
-  const text = await tokenizer.decode([
-    ...(keep === 'start' ? ids.subarray(0, count) : ids.subarray(-count)),
-  ]);
-  return keep === 'start' ? text.replace(/\ufffd+$/, '') : text.replace(/^\ufffd+/, '');
-}
-
-/** Queries and documents cut to what the caller wants of each. Refuses texts that are too long to be worth reading. */
-async function cutEach(
-  { maxTokensPerQuery, maxTokensPerDocument, truncation }: ScoreJob,
-  given: readonly Pair[],
-  {
-    tokenizer,
-    limit,
+  const queries = await cutTexts(job.queries, {
+    ...common,
+    most: job.maxTokensPerQuery,
+    nameOf: () => 'query',
+  });
+  const frame = await frameOf(job, queries.texts, common);
+  const documents = await cutTexts(job.documents, {
+    ...common,
+    most: job.maxTokensPerDocument,
+    mayCut: truncation !== null,
     nameOf,
-    signal,
-  }: { tokenizer: ModelTokenizer; limit: number; nameOf: (index: number) => string; signal: AbortSignal },
-): Promise<{ pairs: Pair[]; truncated: Set<number> }> {
-  const { longestTokenBytes } = tokenizer;
-  const truncated = new Set<number>();
-  if (maxTokensPerQuery === null && maxTokensPerDocument === null && truncation === null) {
-    given.forEach(({ query, document }, index) => {
-      checkBytes(query, limit, longestTokenBytes, 'query');
-      checkBytes(document, limit, longestTokenBytes, nameOf(index));
-    });
-    return { pairs: [...given], truncated };
+  });
+  const encoded = await tokenizer.rerankDocuments(documents.texts, work);
+
+  const around = frame.queries.map(query => frame.front.length + query.length + frame.back.length);
+  const roomOf = (index: number) => limit - (around[queryOf(index)] ?? 0);
+  const tooLongOnes = [...encoded.keys()].filter(index => (encoded[index]?.length ?? 0) > roomOf(index));
+  const [first] = tooLongOnes;
+  if (first !== undefined && truncation === null)
+    throw tooLong(nameOf(first), limit - roomOf(first) + (encoded[first]?.length ?? 0), limit);
+  const fitted = await fitDocuments(
+    tooLongOnes.map(index => ({ text: documents.texts[index] ?? '', room: roomOf(index) })),
+    common,
+  );
+  for (const [place, index] of tooLongOnes.entries()) {
+    const ids = fitted[place];
+    if (ids == null) throw noRoom(nameOf(index), limit);
+    encoded[index] = ids;
   }
-  const queries = new Map<string, string>();
-  const cutTo = async (text: string, most: number | null, name: string, mayCut: boolean) => {
-    if (most === null && !mayCut) {
-      checkBytes(text, limit, longestTokenBytes, name);
-      return text;
-    }
-    const maxTokens = Math.min(most ?? limit, limit);
-    const keep = truncation?.keep ?? 'start';
-    const read = worthReading(text, { maxTokens, longestTokenBytes, keep });
-    if (most === null) return read;
-    const [ids = new Int32Array()] = await tokenizer.encode([read], signal);
-    return ids.length <= most ? read : textOfSome(ids, most, { tokenizer, keep });
-  };
-  const pairs: Pair[] = [];
-  for (const [index, { query, document }] of given.entries()) {
-    let shownQuery = queries.get(query);
-    if (shownQuery === undefined) {
-      shownQuery = await cutTo(query, maxTokensPerQuery, 'query', false);
-      queries.set(query, shownQuery);
-    }
-    const shown = await cutTo(document, maxTokensPerDocument, nameOf(index), truncation !== null);
-    if (shown !== document || shownQuery !== query) truncated.add(index);
-    pairs.push({ query: shownQuery, document: shown });
-  }
-  return { pairs, truncated };
+
+  const isCut = new Set([...documents.cut, ...tooLongOnes]);
+  for (const index of job.documents.keys()) if (queries.cut.has(queryOf(index))) isCut.add(index);
+  const inputs = encoded.map((document, index) => {
+    const parts = [frame.front, frame.queries[queryOf(index)] as Int32Array, document, frame.back];
+    return {
+      input: { kind: 'parts' as const, parts },
+      tokens: limit - roomOf(index) + document.length,
+    };
+  });
+  checkTotal(inputs, job.field);
+  return { inputs, truncated: [...isCut].sort((a, b) => a - b) };
 }
 
-/** The texts as they are; their server fills the template. What only a tokenizer could do is refused. */
-function leaveToServer(job: ScoreJob, pairs: readonly Pair[]): PreparedInputs {
-  const limits = [job.truncation?.maxTokens, job.maxTokensPerQuery, job.maxTokensPerDocument];
-  if (limits.some(limit => (limit ?? null) !== null)) throw cannotCount(job.field);
-  const inputs = pairs.map(({ query, document }) => ({
-    input: { kind: 'pair' as const, query, document, instruction: job.instruction },
-    tokens: estimateTokens(query) + estimateTokens(document),
-  }));
-  return { inputs, truncated: [] };
+/** What stands around the documents, each of its texts once. Refuses an instruction or a query that is too long by itself. */
+async function frameOf(
+  { instruction, queries: given }: ScoreJob,
+  queries: readonly string[],
+  { tokenizer, limit, work }: { tokenizer: ModelTokenizer; limit: number; work: TokenizerWork },
+): Promise<RerankFrame> {
+  checkBytes(instruction ?? '', limit, tokenizer.longestTokenBytes, 'instruction');
+  const unique = [...new Set(queries)];
+  const placeOf = new Map(unique.map((query, place) => [query, place]));
+  const frame = await tokenizer.rerankFrame({ instruction, queries: unique }, work);
+  const around = frame.front.length + frame.back.length;
+  if (instruction && around > limit) throw tooLongAround('instruction', around, limit);
+  for (const { length } of frame.queries)
+    if (around + length > limit) throw tooLongAround('query', around + length, limit);
+  return {
+    ...frame,
+    queries: given.map((_, index) => frame.queries[placeOf.get(queries[index] ?? '') ?? 0] as Int32Array),
+  };
 }

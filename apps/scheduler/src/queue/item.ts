@@ -26,8 +26,13 @@ export interface JobOfItems {
 /** What of an item goes to the model server. */
 export type ItemInput =
   | { kind: 'ids'; ids: Int32Array | number[] }
-  | { kind: 'text'; text: string }
-  | { kind: 'pair'; query: string; document: string; instruction: string | null };
+  /** Token ids in parts, which other items share: a query of 32,000 tokens is not repeated for each document. */
+  | { kind: 'parts'; parts: readonly Int32Array[] }
+  | { kind: 'text'; text: string; cut?: ServerCut }
+  | { kind: 'pair'; query: string; document: string; instruction: string | null; cut?: ServerCut };
+
+/** How the server cuts a text, by its own fields: `truncate_prompt_tokens`. What is cut otherwise has a call of its own. */
+export type ServerCut = Readonly<Record<string, number>>;
 
 /**
  * The smallest piece of work: one text or one pair. Owned by the queue until a batch takes it. Several requests may wait

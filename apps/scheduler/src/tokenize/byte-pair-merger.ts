@@ -3,6 +3,16 @@ import { findMerge, type MergeTable } from './merge-table.ts';
 /** A heap entry is `rank * positions + position`: the lowest rank first, the leftmost of equal ranks first. */
 const positions = 2 ** 32;
 const none = -1;
+/** Merges between two looks at whether anybody still waits: some milliseconds. */
+const mergesPerLook = 65_536;
+
+/** Buffers up to here are kept for the next piece. */
+const keptPositions = 65_536;
+
+/** Ends work that nobody waits for any more. */
+export function throwIfStopped(stop: Int32Array | null): void {
+  if (stop !== null && Atomics.load(stop, 0) !== 0) throw new Error('nobody waits for these tokens any more');
+}
 
 /**
  * Byte pair encoding of one piece in O(n log n), whatever it holds. The piece's bytes are a linked list of tokens; a heap
@@ -10,6 +20,7 @@ const none = -1;
  */
 export class BytePairMerger {
   readonly #merges: MergeTable;
+  readonly #stop: Int32Array | null;
   /** Of each position: its token and its neighbours' positions. */
   #ids = new Int32Array(0);
   #next = new Int32Array(0);
@@ -20,22 +31,39 @@ export class BytePairMerger {
   #heap = new Float64Array(0);
   #heapSize = 0;
 
-  constructor(merges: MergeTable) {
+  /** `stop[0]` becomes 1 when nobody waits for its work any more; null: it is never stopped. */
+  constructor(merges: MergeTable, stop: Int32Array | null = null) {
     this.#merges = merges;
+    this.#stop = stop;
   }
 
-  /** Merges `tokens` in place as far as it goes; returns how many are left, at its start. */
+  /** Merges `tokens` in place as far as it goes; returns how many are left, at its start. Throws when it is stopped. */
   merge(tokens: Int32Array): number {
+    this.#reserve(tokens.length);
+    try {
+      return this.#mergeAll(tokens);
+    } finally {
+      // A very long piece's buffers, hundreds of megabytes, are not kept: the next one may not come for days.
+      if (this.#ids.length > keptPositions) this.#allocate(0);
+    }
+  }
+
+  #mergeAll(tokens: Int32Array): number {
     const count = tokens.length;
-    this.#reserve(count);
     for (let at = 0; at < count; at += 1) {
       this.#ids[at] = tokens[at] ?? 0;
       this.#next[at] = at + 1 < count ? at + 1 : none;
       this.#previous[at] = at - 1;
     }
     this.#heapSize = 0;
-    for (let at = 0; at < count; at += 1) this.#offer(at);
-    while (this.#heapSize > 0) this.#mergeAt(this.#pop());
+    for (let at = 0; at < count; at += 1) {
+      if (at % mergesPerLook === 0) throwIfStopped(this.#stop);
+      this.#offer(at);
+    }
+    for (let merges = 0; this.#heapSize > 0; merges += 1) {
+      if (merges % mergesPerLook === 0) throwIfStopped(this.#stop);
+      this.#mergeAt(this.#pop());
+    }
     let left = 0;
     for (let at = 0; at !== none && left < count; at = this.#next[at] ?? none) {
       tokens[left] = this.#ids[at] ?? 0;
@@ -108,9 +136,10 @@ export class BytePairMerger {
   }
 
   #reserve(count: number): void {
-    if (count <= this.#ids.length && this.#ids.length <= 65_536) return;
-    // A very long piece's buffers are not kept.
-    const size = Math.max(count, 1024);
+    if (count > this.#ids.length) this.#allocate(Math.max(count, 1024));
+  }
+
+  #allocate(size: number): void {
     this.#ids = new Int32Array(size);
     this.#next = new Int32Array(size);
     this.#previous = new Int32Array(size);

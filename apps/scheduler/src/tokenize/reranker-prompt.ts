@@ -1,4 +1,5 @@
-import type { TokenizerPool } from './tokenizer-pool.ts';
+import { joinIds } from './join-ids.ts';
+import type { EncodeOptions, TokenizerPool } from './tokenizer-pool.ts';
 
 /** What the reranker is told to judge by when the caller does not say: the model card's instruction. */
 export const defaultInstruction =
@@ -10,40 +11,49 @@ const head =
   'Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>';
 const tail = '<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n';
 
-/** Each pair's place in the prompt. Between two control tokens all is one text, as tokens may span its parts. */
-const userStart = (instruction: string, query: string) =>
-  `user\n<Instruct>: ${instruction}\n<Query>: ${query}\n`;
-const userEnd = (document: string) => `<Document>: ${document}`;
+/**
+ * Each text's place in the prompt. A line break never shares a token with a "<" after it, nor does NFC join them: what ends
+ * in one can be tokenized apart from what begins with the other. Elsewhere tokens may span a text and what is around it.
+ */
+const placeOfInstruction = (instruction: string) => `user\n<Instruct>: ${instruction}\n`;
+const placeOfQuery = (query: string) => `<Query>: ${query}\n`;
+const placeOfDocument = (document: string) => `<Document>: ${document}`;
 
-export interface RerankPrompts {
-  /** Empty or null is the model card's. */
-  instruction: string | null;
-  pairs: readonly (readonly [query: string, document: string])[];
+/** The whole prompt of one pair as a text, with the model card's instruction. */
+export const rerankPromptText = (query: string, document: string) =>
+  head + placeOfInstruction(defaultInstruction) + placeOfQuery(query) + placeOfDocument(document) + tail;
+
+/** Token ids of a prompt without its document. A prompt is `front`, a query, a document and `back`, one after the other. */
+export interface RerankFrame {
+  /** The system's words and the instruction. */
+  front: Int32Array;
+  queries: Int32Array[];
+  back: Int32Array;
 }
 
 /**
- * Token ids of the reranker's prompt for each pair, in Qwen's template. Callers' texts are plain text, whatever is in
- * them; otherwise the ids are those of the whole prompt tokenized as one string.
+ * Token ids of what stands around the documents of Qwen's prompt. Callers' texts are plain text, whatever is in them;
+ * otherwise the ids are those of the whole prompt tokenized as one string. Nothing is repeated: queries share the
+ * instruction, and documents a query. An instruction that is empty or null is the model card's.
  */
-export async function buildRerankPrompts(
+export async function encodeRerankFrame(
   pool: TokenizerPool,
-  { instruction, pairs }: RerankPrompts,
-  signal?: AbortSignal,
-): Promise<Int32Array[]> {
+  { instruction, queries }: { instruction: string | null; queries: readonly string[] },
+  options?: EncodeOptions,
+): Promise<RerankFrame> {
   const template = await templateOf(pool);
-  // A line break never shares a token with a "<" after it, nor does NFC join them: starts can be tokenized apart.
-  const indexOfQuery = new Map<string, number>();
-  for (const [query] of pairs) if (!indexOfQuery.has(query)) indexOfQuery.set(query, indexOfQuery.size);
-  const starts = [...indexOfQuery.keys()].map(query => userStart(instruction || defaultInstruction, query));
-  const encoded = await pool.encode([...starts, ...pairs.map(([, document]) => userEnd(document))], signal);
-  return pairs.map(([query], index) =>
-    joinIds([
-      template.head,
-      encoded[indexOfQuery.get(query) ?? 0] ?? none,
-      encoded[starts.length + index] ?? none,
-      template.tail,
-    ]),
-  );
+  const texts = [placeOfInstruction(instruction || defaultInstruction), ...queries.map(placeOfQuery)];
+  const [given = none, ...encoded] = await pool.encode(texts, options);
+  return { front: joinIds([template.head, given]), queries: encoded, back: template.tail };
+}
+
+/** Token ids of documents in Qwen's prompt. */
+export function encodeRerankDocuments(
+  pool: TokenizerPool,
+  documents: readonly string[],
+  options?: EncodeOptions,
+): Promise<Int32Array[]> {
+  return pool.encode(documents.map(placeOfDocument), options);
 }
 
 interface Template {
@@ -56,36 +66,15 @@ const templates = new WeakMap<TokenizerPool, Promise<Template>>();
 function templateOf(pool: TokenizerPool): Promise<Template> {
   const known = templates.get(pool);
   if (known !== undefined) return known;
-  const made = Promise.all([encodeWithControlTokens(pool, head), encodeWithControlTokens(pool, tail)]).then(
-    ([headIds, tailIds]) => ({ head: headIds, tail: tailIds }),
-  );
+  const made = pool.encode([head, tail], { findsControlTokens: true }).then(([headIds, tailIds]) => {
+    for (const name of `${head}${tail}`.match(/<\|\w+\|>|<\/?think>/g) ?? []) {
+      if (!pool.specialTokens.has(name))
+        throw new Error(`the reranker's tokenizer has no token ${name}, which its prompt needs`);
+    }
+    return { head: headIds ?? none, tail: tailIds ?? none };
+  });
   templates.set(pool, made);
   return made;
-}
-
-/** Ids of a text of ours, in which names of control tokens do mean them. */
-async function encodeWithControlTokens(pool: TokenizerPool, text: string): Promise<Int32Array> {
-  const parts = text.split(/(<\|im_start\|>|<\|im_end\|>|<think>|<\/think>)/);
-  const encoded = await pool.encode(parts);
-  return joinIds(
-    parts.map((part, index) => {
-      if (index % 2 === 0) return encoded[index] ?? none;
-      const id = pool.specialTokens.get(part);
-      if (id === undefined)
-        throw new Error(`the reranker's tokenizer has no token ${part}, which its prompt needs`);
-      return Int32Array.of(id);
-    }),
-  );
-}
-
-function joinIds(parts: readonly Int32Array[]): Int32Array {
-  const joined = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let end = 0;
-  for (const part of parts) {
-    joined.set(part, end);
-    end += part.length;
-  }
-  return joined;
 }
 
 const none = new Int32Array(0);

@@ -10,30 +10,50 @@ export interface Turn<Request> {
   slice: Slice;
 }
 
+interface Waiting<Request> {
+  request: Request;
+  slices: Slice[];
+}
+
 /**
- * Requests that wait for a thread, each cut into slices of about equal work. They take turns slice by slice, so that a
- * request of three texts does not wait for one of 2,048.
+ * Requests that wait for a thread, each cut into slices of about equal work. Keys take turns slice by slice, and so do the
+ * requests of one key: a request of three texts does not wait for one of 2,048, nor a key for another one's hundred requests.
  */
 export class SliceQueue<Request extends object> {
-  readonly #waiting: { request: Request; slices: Slice[] }[] = [];
+  /** In the order of their turns. */
+  readonly #lines = new Map<string, Waiting<Request>[]>();
 
-  add(request: Request, slices: Slice[]): void {
-    if (slices.length > 0) this.#waiting.push({ request, slices });
+  add(key: string, request: Request, slices: Slice[]): void {
+    if (slices.length === 0) return;
+    const line = this.#lines.get(key) ?? [];
+    line.push({ request, slices: [...slices] });
+    this.#lines.set(key, line);
   }
 
   /** The slice whose turn it is. */
   take(): Turn<Request> | undefined {
-    const turn = this.#waiting.shift();
-    const slice = turn?.slices.shift();
-    if (turn === undefined || slice === undefined) return undefined;
-    if (turn.slices.length > 0) this.#waiting.push(turn);
-    return { request: turn.request, slice };
+    for (const [key, line] of this.#lines) {
+      // To the end of the keys.
+      this.#lines.delete(key);
+      const turn = line.shift();
+      const slice = turn?.slices.shift();
+      if (turn === undefined || slice === undefined) continue;
+      if (turn.slices.length > 0) line.push(turn);
+      if (line.length > 0) this.#lines.set(key, line);
+      return { request: turn.request, slice };
+    }
+    return undefined;
   }
 
   /** Drops what is left of a request. */
   remove(request: Request): void {
-    const at = this.#waiting.findIndex(waiting => waiting.request === request);
-    if (at !== -1) this.#waiting.splice(at, 1);
+    for (const [key, line] of this.#lines) {
+      const left = line.filter(waiting => waiting.request !== request);
+      if (left.length === line.length) continue;
+      if (left.length === 0) this.#lines.delete(key);
+      else this.#lines.set(key, left);
+      return;
+    }
   }
 }
 

@@ -22,9 +22,9 @@ function main(): void {
     answer(() => ({ kind: 'tables', tables: readTokenizerFile(task.tokenizerFile) }));
     return;
   }
-  const encoder = new TokenEncoder(task.tables);
-  port.on('message', (texts: ThreadQuestion) =>
-    answer(() => ({ kind: 'encoded', encoded: encoder.encode(texts) })),
+  const encoder = new TokenEncoder(task.tables, task.stop);
+  port.on('message', ({ texts, findsControlTokens }: ThreadQuestion) =>
+    answer(() => ({ kind: 'encoded', encoded: encoder.encode(texts, findsControlTokens) })),
   );
 }
 

@@ -1,4 +1,4 @@
-import { BytePairMerger } from './byte-pair-merger.ts';
+import { BytePairMerger, throwIfStopped } from './byte-pair-merger.ts';
 import { normalizeText } from './normalize-text.ts';
 import { PieceCache, type PieceIds } from './piece-cache.ts';
 import { pieceEnd } from './piece-end.ts';
@@ -14,33 +14,59 @@ const cachedPieces = 32_768;
 /** A larger buffer, as one huge text needs, is not kept. */
 const keptIds = 1 << 20;
 
+/** Pieces between two looks at whether anybody still waits. */
+const piecesPerLook = 4096;
+
 /** Turns texts into the model's token ids. One instance serves one thread. */
 export class TokenEncoder {
   readonly #tables: TokenizerTables;
+  readonly #stop: Int32Array | null;
+  /** Finds names of control tokens, the longest that fits; null without any. */
+  readonly #controlTokens: RegExp | null;
   readonly #merger: BytePairMerger;
   readonly #cache = new PieceCache(cachedPieces);
   #ids = new Int32Array(4096);
   #count = 0;
 
-  constructor(tables: TokenizerTables) {
+  /** `stop[0]` becomes 1 when nobody waits for its work any more; null: it is never stopped. */
+  constructor(tables: TokenizerTables, stop: Int32Array | null = null) {
     this.#tables = tables;
-    this.#merger = new BytePairMerger(tables.merges);
+    this.#stop = stop;
+    this.#merger = new BytePairMerger(tables.merges, stop);
+    this.#controlTokens = patternOf([...tables.specialTokens.keys()]);
   }
 
-  /** Encodes texts as plain text: nothing in them becomes a control token, and none is added. */
-  encode(texts: readonly string[]): EncodedTexts {
+  /**
+   * Encodes texts as plain text: nothing in them becomes a control token, unless `findsControlTokens`, and none is added.
+   * Throws when it is stopped.
+   */
+  encode(texts: readonly string[], findsControlTokens = false): EncodedTexts {
     this.#count = 0;
     if (this.#ids.length > keptIds) this.#ids = new Int32Array(4096);
     const ends = new Int32Array(texts.length);
     texts.forEach((text, index) => {
-      this.#appendText(normalizeText(text));
+      if (findsControlTokens) this.#appendWithControlTokens(text);
+      else this.#appendText(normalizeText(text));
       ends[index] = this.#count;
     });
     return { ids: this.#ids.slice(0, this.#count), ends };
   }
 
+  /** Control tokens are found before the text is normalised, as the library does. */
+  #appendWithControlTokens(text: string): void {
+    let start = 0;
+    for (const found of this.#controlTokens === null ? [] : text.matchAll(this.#controlTokens)) {
+      this.#appendText(normalizeText(text.slice(start, found.index)));
+      this.#append(this.#tables.specialTokens.get(found[0]) ?? 0);
+      start = found.index + found[0].length;
+    }
+    this.#appendText(normalizeText(text.slice(start)));
+  }
+
   #appendText(text: string): void {
+    let pieces = 0;
     for (let start = 0, end = 0; start < text.length; start = end) {
+      if (++pieces % piecesPerLook === 0) throwIfStopped(this.#stop);
       end = pieceEnd(text, start);
       this.#append(this.#encodePiece(text.slice(start, end)));
     }
@@ -69,6 +95,12 @@ export class TokenEncoder {
     this.#cache.set(piece, ids);
     return ids;
   }
+}
+
+function patternOf(names: readonly string[]): RegExp | null {
+  if (names.length === 0) return null;
+  const longestFirst = names.toSorted((a, b) => b.length - a.length);
+  return new RegExp(longestFirst.map(name => name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|'), 'g');
 }
 
 /** The ids of each text. */

@@ -1,18 +1,23 @@
-import { decodeTokens } from './decode-tokens.ts';
-import { cutSlices, SliceQueue, type Turn } from './slice-queue.ts';
+import { cutText } from './cut-text.ts';
+import { decodeTokens, nameTokens } from './decode-tokens.ts';
+import { joinIds } from './join-ids.ts';
+import { cutSlices, type Slice } from './slice-queue.ts';
+import { type LaneRequest, ThreadLane } from './thread-lane.ts';
 import { splitTexts, TokenEncoder } from './token-encoder.ts';
 import type { TokenizerTables } from './tokenizer-tables.ts';
-import { readTokenizerInThread, TokenizerThread } from './tokenizer-thread.ts';
+import { readTokenizerInThread } from './tokenizer-thread.ts';
 
-/** The model's own tokenizer. See design-notes.md for what runs where. */
+/** The model's own tokenizer. See design.md for what runs where. */
 export interface TokenizerPool {
   /**
-   * Token ids of each text, normalised as the model says, all of it plain text, no special tokens added. Rejects with
-   * `signal.reason` on abort.
+   * Token ids of each text, normalised as the model says, no special tokens added, and all of it plain text unless
+   * `findsControlTokens`. Rejects with `signal.reason` on abort, and the work ends.
    */
-  encode(texts: string[], signal?: AbortSignal): Promise<Int32Array[]>;
+  encode(texts: readonly string[], options?: EncodeOptions): Promise<Int32Array[]>;
   /** The text of token ids, as vLLM's /detokenize gives it. */
-  decode(tokens: number[]): Promise<string>;
+  decode(tokens: ArrayLike<number>): Promise<string>;
+  /** What vLLM calls each of these tokens: in the vocabulary's alphabet, where a space is `Ġ`. */
+  namesOf(tokens: ArrayLike<number>): string[];
   /** The ids of one text with what the model's post-processor puts around it, such as <|endoftext|> for embeddings. */
   appendSpecialTokens(ids: Int32Array): Int32Array;
   /** Control tokens and other added ones: text to id. */
@@ -20,6 +25,14 @@ export interface TokenizerPool {
   /** No token is longer, so a text of n bytes of UTF-8 has at least n / longestTokenBytes tokens. */
   readonly longestTokenBytes: number;
   close(): Promise<void>;
+}
+
+export interface EncodeOptions {
+  signal?: AbortSignal;
+  /** Whose work it is: keys take turns. */
+  keyId?: string;
+  /** Names of control tokens in the texts mean them, as for vLLM's /tokenize. */
+  findsControlTokens?: boolean;
 }
 
 export interface TokenizerPoolOptions {
@@ -32,6 +45,8 @@ export interface TokenizerPoolOptions {
 const inlineCharacters = 4096;
 /** A slice of words takes a thread about 0.7 to 3.5 ms. */
 const sliceCharacters = 32_768;
+/** A text that is longer than this, after it was cut where it can be, has a thread of its own: 8 MB of spaces take seconds. */
+const longCharacters = 2 * sliceCharacters;
 
 /** Opens a model's tokenizer.json. Rejects with an Error that names the file when it cannot be read exactly. */
 export async function openTokenizerPool(options: TokenizerPoolOptions): Promise<TokenizerPool> {
@@ -39,46 +54,47 @@ export async function openTokenizerPool(options: TokenizerPoolOptions): Promise<
   return new ThreadedTokenizer(tables, options.threads ?? 1);
 }
 
-interface Request {
-  ids: Int32Array[];
-  slicesLeft: number;
-  done: PromiseWithResolvers<Int32Array[]>;
-}
-
 class ThreadedTokenizer implements TokenizerPool {
   readonly longestTokenBytes: number;
   readonly #tables: TokenizerTables;
   readonly #inline: TokenEncoder;
-  readonly #queue = new SliceQueue<Request>();
-  readonly #threads = new Set<TokenizerThread>();
-  readonly #idle: TokenizerThread[] = [];
-  readonly #unfinished = new Set<Request>();
+  readonly #lane: ThreadLane;
+  /** For texts that cannot be cut. */
+  readonly #longLane: ThreadLane;
+  readonly #unfinished = new Set<LaneRequest>();
   #isClosed = false;
 
   constructor(tables: TokenizerTables, threads: number) {
     this.#tables = tables;
     this.#inline = new TokenEncoder(tables);
+    this.#lane = new ThreadLane(tables, threads);
+    this.#longLane = new ThreadLane(tables, 1);
+    this.#lane.start();
     this.longestTokenBytes = tables.tokenEnds.reduce(
       (longest, end, id) => Math.max(longest, end - (tables.tokenEnds[id - 1] ?? 0)),
       0,
     );
-    for (let started = 0; started < threads; started += 1) this.#startThread();
   }
 
   get specialTokens(): ReadonlyMap<string, number> {
     return this.#tables.specialTokens;
   }
 
-  async encode(texts: string[], signal?: AbortSignal): Promise<Int32Array[]> {
-    signal?.throwIfAborted();
+  async encode(texts: readonly string[], options: EncodeOptions = {}): Promise<Int32Array[]> {
+    options.signal?.throwIfAborted();
     if (this.#isClosed) throw closed();
     const characters = texts.reduce((sum, text) => sum + text.length, 0);
-    if (characters <= inlineCharacters) return splitTexts(this.#inline.encode(texts));
-    return this.#encodeInThreads(texts, signal);
+    if (characters <= inlineCharacters)
+      return splitTexts(this.#inline.encode(texts, options.findsControlTokens));
+    return this.#encodeInThreads(texts, options);
   }
 
-  async decode(tokens: number[]): Promise<string> {
+  async decode(tokens: ArrayLike<number>): Promise<string> {
     return decodeTokens(this.#tables, tokens);
+  }
+
+  namesOf(tokens: ArrayLike<number>): string[] {
+    return nameTokens(this.#tables, tokens);
   }
 
   appendSpecialTokens(ids: Int32Array): Int32Array {
@@ -93,61 +109,54 @@ class ThreadedTokenizer implements TokenizerPool {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const request of this.#unfinished) this.#fail(request, closed());
-    await Promise.all([...this.#threads].map(thread => thread.close()));
+    await Promise.all([this.#lane.close(), this.#longLane.close()]);
   }
 
-  async #encodeInThreads(texts: string[], signal: AbortSignal | undefined): Promise<Int32Array[]> {
-    const slices = cutSlices(texts, sliceCharacters);
-    const request: Request = { ids: [], slicesLeft: slices.length, done: Promise.withResolvers() };
+  async #encodeInThreads(
+    texts: readonly string[],
+    { signal, keyId = '', findsControlTokens = false }: EncodeOptions,
+  ): Promise<Int32Array[]> {
+    // A cut could go through the name of a control token.
+    const cut = texts.map(text => (findsControlTokens ? [text] : cutText(text, sliceCharacters)));
+    const slices = cutSlices(cut.flat(), sliceCharacters);
+    const [long, others] = [slices.filter(isLong), slices.filter(slice => !isLong(slice))];
+    const request: LaneRequest = {
+      key: keyId,
+      findsControlTokens,
+      ids: [],
+      slicesLeft: slices.length,
+      done: Promise.withResolvers(),
+    };
     const onAbort = () => this.#fail(request, signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#unfinished.add(request);
-    this.#queue.add(request, slices);
-    for (const thread of this.#idle.splice(0)) void this.#work(thread);
+    this.#longLane.add(request, long);
+    this.#lane.add(request, others);
     try {
-      return await request.done.promise;
+      await request.done.promise;
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#unfinished.delete(request);
+      this.#drop(request);
     }
+    let next = 0;
+    return cut.map(({ length }) => {
+      next += length;
+      const parts = request.ids.slice(next - length, next);
+      return parts.length === 1 ? (parts[0] as Int32Array) : joinIds(parts);
+    });
   }
 
-  #startThread(): void {
-    const thread = new TokenizerThread({ kind: 'encode', tables: this.#tables });
-    this.#threads.add(thread);
-    void this.#work(thread);
-  }
-
-  /** Gives a thread slice after slice until none is left; then it is idle. */
-  async #work(thread: TokenizerThread): Promise<void> {
-    for (let next = this.#queue.take(); next !== undefined; next = this.#queue.take()) {
-      await this.#encodeSlice(thread, next);
-      if (thread.isLost) {
-        this.#threads.delete(thread);
-        if (!this.#isClosed) this.#startThread();
-        return;
-      }
-    }
-    this.#idle.push(thread);
-  }
-
-  async #encodeSlice(thread: TokenizerThread, { request, slice }: Turn<Request>): Promise<void> {
-    try {
-      const encoded = splitTexts(await thread.encode(slice.texts));
-      encoded.forEach((ids, index) => {
-        request.ids[slice.start + index] = ids;
-      });
-      request.slicesLeft -= 1;
-      if (request.slicesLeft === 0) request.done.resolve(request.ids);
-    } catch (error) {
-      this.#fail(request, error);
-    }
-  }
-
-  #fail(request: Request, reason: unknown): void {
-    this.#queue.remove(request);
+  #fail(request: LaneRequest, reason: unknown): void {
+    this.#drop(request);
     request.done.reject(reason);
+  }
+
+  #drop(request: LaneRequest): void {
+    this.#lane.remove(request);
+    this.#longLane.remove(request);
   }
 }
 
+const isLong = ({ texts: [first = ''] }: Slice) => first.length > longCharacters;
 const closed = () => new Error('the tokenizer was closed');

@@ -2,7 +2,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { ThreadAnswer, ThreadQuestion, ThreadTask } from './thread-messages.ts';
 import type { EncodedTexts } from './token-encoder.ts';
-import type { TokenizerTables } from './tokenizer-tables.ts';
+import { sharedInt32Array, type TokenizerTables } from './tokenizer-tables.ts';
 
 /** Built, this code is dist/scheduler/main.cjs, where `__filename` exists; sources are modules, where it does not. */
 const threadFile =
@@ -23,13 +23,21 @@ export async function readTokenizerInThread(tokenizerFile: string): Promise<Toke
   }
 }
 
+/** A thread that encodes. */
+export function startEncodingThread(tables: TokenizerTables): TokenizerThread {
+  const stop = sharedInt32Array(1);
+  return new TokenizerThread({ kind: 'encode', tables, stop }, stop);
+}
+
 /** One thread and the answer it owes. After a failure of the thread itself, `isLost` is true and it answers no more. */
 export class TokenizerThread {
   readonly #worker: Worker;
   #waiting: PromiseWithResolvers<ThreadAnswer> | null = null;
   #lostBy: Error | null = null;
+  readonly #stop: Int32Array | null;
 
-  constructor(task: ThreadTask) {
+  constructor(task: ThreadTask, stop: Int32Array | null = null) {
+    this.#stop = stop;
     this.#worker = new Worker(threadFile, { workerData: task, name: `tokenizer ${task.kind}` });
     this.#worker.on('message', (answer: ThreadAnswer) => {
       if (answer.kind === 'failed') this.#settle(waiting => waiting.reject(answer.error));
@@ -46,13 +54,19 @@ export class TokenizerThread {
   }
 
   /** One call at a time. */
-  async encode(texts: ThreadQuestion): Promise<EncodedTexts> {
+  async encode(question: ThreadQuestion): Promise<EncodedTexts> {
     const answering = this.nextAnswer();
-    this.#worker.postMessage(texts);
+    if (this.#stop !== null) Atomics.store(this.#stop, 0, 0);
+    this.#worker.postMessage(question);
     const answer = await answering;
     if (answer.kind !== 'encoded')
       throw new Error(`unexpected answer of the tokenizer's thread: ${answer.kind}`);
     return answer.encoded;
+  }
+
+  /** Lets it give up what it works on, within milliseconds: the answer that it owes is an error, or was on its way. */
+  stop(): void {
+    if (this.#stop !== null) Atomics.store(this.#stop, 0, 1);
   }
 
   nextAnswer(): Promise<ThreadAnswer> {

@@ -1,4 +1,4 @@
-import { traceparentOf } from '../queue/item.ts';
+import { type Item, type ServerCut, traceparentOf } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { areFinite, bytesOfBase64 } from './float-bytes.ts';
@@ -21,7 +21,7 @@ export const textEmbedWire: Wire = {
     const input = items.map(({ input }) =>
       input.kind === 'ids' ? Array.from(input.ids) : input.kind === 'text' ? input.text : '',
     );
-    const body = { model: upstream.model?.id, input, encoding_format: 'base64' };
+    const body = { model: upstream.model?.id, input, encoding_format: 'base64', ...cutOf(items) };
     const answer = parseList<TextAnswer>(
       await upstream.post('/v1/embeddings', JSON.stringify(body), signal, traceparentOf(items)),
       items.length,
@@ -53,6 +53,7 @@ export const textScoreWire: Wire = {
       queries: pairs.map(({ query }) => query),
       documents: pairs.map(({ document }) => document),
       ...(instruction !== null && { instruction }),
+      ...cutOf(items),
     };
     const answer = parseList<TextAnswer>(
       await upstream.post('/score', JSON.stringify(body), signal, traceparentOf(items)),
@@ -65,6 +66,10 @@ export const textScoreWire: Wire = {
     });
   },
 };
+
+/** How the server cuts these items: all of a call alike (see either-wire.ts). */
+const cutOf = ([first]: readonly Item[]): ServerCut =>
+  (first !== undefined && 'cut' in first.input && first.input.cut) || {};
 
 /** An item's own tokens; without them the first item of the call stands for all (calls are not shared then). */
 function tokensOf({ data, usage }: TextAnswer, place: number): number {

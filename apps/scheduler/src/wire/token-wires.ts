@@ -1,4 +1,4 @@
-import { type Item, traceparentOf } from '../queue/item.ts';
+import { type Item, type ItemInput, traceparentOf } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { areFinite, bytesOfBase64 } from './float-bytes.ts';
@@ -35,6 +35,12 @@ export const tokenScoreWire: Wire = {
   send: async (upstream, items, signal) => {
     const answers = await pool(upstream, items, signal);
     return answers.map((bytes, place) => {
+      if (bytes.byteLength > floatBytes) {
+        return new UpstreamFailure(
+          'nonsense',
+          `answered with a vector of ${bytes.byteLength / floatBytes} numbers, not a score: it runs as an embedding model. Start it with the overrides of Qwen3-Reranker (--hf-overrides, see supervisor/design.md)`,
+        );
+      }
       if (bytes.byteLength !== floatBytes) {
         return new UpstreamFailure('nonsense', `answered with a score of ${bytes.byteLength} bytes`);
       }
@@ -50,16 +56,22 @@ interface PoolingAnswer extends ListAnswer {
 
 /** What the server makes of each item, as bytes. */
 async function pool(upstream: Upstream, items: readonly Item[], signal: AbortSignal): Promise<Uint8Array[]> {
-  const inputs = items.map(({ input }) => {
-    if (input.kind !== 'ids') throw new Error(`an item of kind ${input.kind} in a batch of token ids`);
-    return `[${input.ids.join(',')}]`;
-  });
+  const inputs = items.map(({ input }) => `[${writeIds(input)}]`);
   const body = `{"model":${JSON.stringify(upstream.model?.id)},"input":[${inputs.join(',')}],"encoding_format":"base64"}`;
   const answer = parseList<PoolingAnswer>(
     await upstream.post('/pooling', body, signal, traceparentOf(items)),
     items.length,
   );
   return answer.data.map(({ data }) => bytesOfBase64(typeof data === 'string' ? data : ''));
+}
+
+function writeIds(input: ItemInput): string {
+  if (input.kind === 'ids') return input.ids.join(',');
+  if (input.kind !== 'parts') throw new Error(`an item of kind ${input.kind} in a batch of token ids`);
+  return input.parts
+    .filter(part => part.length > 0)
+    .map(part => part.join(','))
+    .join(',');
 }
 
 const notFinite = () => new UpstreamFailure('nonsense', 'answered with numbers that are not finite');
