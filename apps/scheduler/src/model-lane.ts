@@ -67,7 +67,6 @@ export class ModelLane {
     await new Promise<void>((resolve, reject) => {
       const leaveAll = () => {
         for (const { item, waiter } of waiting) item.leave(waiter);
-        this.batcher.queue.dropAbandoned();
       };
       const fail = (error: Error) => {
         leaveAll();
@@ -144,10 +143,10 @@ export class ModelLane {
   /** What cannot be done by its deadline is refused at once, with the time after which it could. */
   #refuseIfHopeless(items: readonly Item[], context: JobContext): RequestError | null {
     const { queue } = this.batcher;
+    const [first] = items;
+    if (first === undefined) return null;
     const own = items.reduce((sum, item) => sum + item.tokens, 0);
-    // Its own line and its part of the others' turns: keys share the model evenly.
-    const ahead = Math.min(queue.tokens, queue.tokensOf(context.keyId, context.priority) * queue.keys);
-    const neededMs = this.batcher.drainMs(ahead + own);
+    const neededMs = this.batcher.drainMs(queue.tokensBefore(first, own));
     const leftMs = context.deadlineAt - Date.now();
     if (neededMs <= leftMs) return null;
     return new RequestError(

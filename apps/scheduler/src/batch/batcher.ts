@@ -233,7 +233,7 @@ function watchAbandonment(batch: readonly Item[], cancel: AbortController): { en
   for (const item of batch) item.onAbandoned = onLeave;
   return {
     end: () => {
-      for (const item of batch) item.onAbandoned = undefined;
+      for (const item of batch) if (item.onAbandoned === onLeave) item.onAbandoned = undefined;
     },
   };
 }
