@@ -2,6 +2,7 @@ import { Pool } from 'undici';
 import { Pace } from '../batch/pace.ts';
 import { Breaker } from './breaker.ts';
 import { RecentCalls } from './recent-calls.ts';
+import { Silence } from './silence.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
 
 /** What a model server says of itself on /v1/models. */
@@ -25,6 +26,13 @@ export interface UpstreamOptions {
 const probeTimeoutMs = 5000;
 /** Longest wait for the canary: the first inference after a start may compile kernels. */
 const canaryTimeoutMs = 120_000;
+/**
+ * A server is suspected when it has answered nothing for this long in milliseconds, and for so many of its usual calls. Then
+ * its canary must be answered within this time, which is that of a slow server's largest call.
+ */
+const leastPatienceMs = 10_000;
+const patienceCalls = 10;
+const suspectCanaryTimeoutMs = 60_000;
 /** Failed probes in a row after which a ready server counts as down, unless nobody listens. */
 const toleratedProbeFailures = 3;
 /**
@@ -66,6 +74,7 @@ export class Upstream {
   /** It is about to be stopped: gets no more calls. */
   isDraining = false;
   readonly recent = new RecentCalls();
+  readonly #silence = new Silence();
   /** Whether it was asked at least once. */
   isKnown = false;
   reason: string | null = 'not seen yet';
@@ -92,9 +101,17 @@ export class Upstream {
     this.#probes = createPool(origin, 1);
   }
 
-  /** Whether a batch may go there at all: ready, and its breaker closed. */
+  /** Whether a batch may go there at all: ready, its breaker closed, and answering. */
   isAvailable(now: number): boolean {
-    return this.isReady && !this.isDraining && !this.breaker.needsTrial && !this.breaker.isOpen(now);
+    const isRefused = this.breaker.needsTrial || this.breaker.isOpen(now);
+    return this.isReady && !this.isDraining && !isRefused && !this.isSuspected(now);
+  }
+
+  /** Whether its calls have got no answer for so long that only a canary can tell whether it still works. */
+  isSuspected(now: number): boolean {
+    return (
+      this.isReady && this.#silence.ms(now) > Math.max(leastPatienceMs, patienceCalls * this.pace.serviceMs)
+    );
   }
 
   /** Tokens under way, weighed up while the server is fresh: its caches are cold and its kernels uncompiled. */
@@ -108,21 +125,28 @@ export class Upstream {
     this.outstandingItems += items;
     this.outstandingTokens += tokens;
     this.pace.started(now);
+    this.#silence.began(now);
   }
 
-  /** A call was answered; `itemsWaiting` for this server since. */
+  /** A call was answered, if only by an error. */
+  answered(now: number): void {
+    this.#silence.broken(now);
+  }
+
+  /** A call got its results; `itemsWaiting` for this server since. */
   succeeded(now: number, durationMs: number, itemsWaiting: number): void {
-    this.breaker.succeeded();
     this.pace.ended(now, durationMs, this.outstandingItems + itemsWaiting);
     this.latencyMs =
       this.latencyMs === 0 ? durationMs : this.latencyMs + latencySmoothing * (durationMs - this.latencyMs);
   }
 
-  ended({ items, tokens }: BatchSize): void {
+  ended({ items, tokens }: BatchSize, now: number): void {
     this.calls--;
     this.outstandingItems -= items;
     this.outstandingTokens -= tokens;
-    if (this.calls === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    if (this.calls > 0) return;
+    this.#silence.paused(now);
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   /**
@@ -168,14 +192,16 @@ export class Upstream {
   async #probe(): Promise<void> {
     const now = performance.now();
     if (this.breaker.isOpen(now)) return;
-    const isTrial = !this.isReady || this.breaker.needsTrial;
+    const isSuspect = this.isSuspected(now);
+    const isTrial = !this.isReady || this.breaker.needsTrial || isSuspect;
     const life = this.#down;
     try {
       await this.#get('/health');
       if (isTrial) {
         this.model = parseServerFacts(await this.#get('/v1/models'));
-        await this.#canary(this, AbortSignal.timeout(canaryTimeoutMs));
+        await this.#canary(this, AbortSignal.timeout(isSuspect ? suspectCanaryTimeoutMs : canaryTimeoutMs));
         this.breaker.trialSucceeded();
+        this.#silence.broken(performance.now());
       }
       // It went down meanwhile, or was drained: the next probe tells.
       if (life !== this.#down) return;
@@ -186,9 +212,12 @@ export class Upstream {
     } catch (error) {
       this.#failedProbes++;
       if (isTrial) this.breaker.trialFailed(performance.now());
-      const isDefinite = error instanceof UpstreamFailure && error.kind !== 'broken';
+      // It may have answered a call while its canary waited.
+      const isHung = isSuspect && this.isSuspected(performance.now());
+      const isDefinite = isHung || (error instanceof UpstreamFailure && error.kind !== 'broken');
       if (isDefinite || this.#failedProbes >= toleratedProbeFailures || !this.isReady) {
-        this.#setDown(error instanceof UpstreamFailure ? error.message : 'does not answer /health');
+        const silent = isHung ? 'answers no call' : 'does not answer /health';
+        this.#setDown(error instanceof UpstreamFailure ? error.message : silent);
       }
     }
   }
