@@ -57,7 +57,8 @@ export class ModelLane {
   async run(inputs: readonly PreparedInput[], context: JobContext): Promise<LaneOutcome> {
     const { cache, countsTokens } = this.#options;
     const { field = this.#options.field } = context;
-    const isCaching = cache.isOn && !context.noStore && (inputs.length === 1 || countsTokens());
+    // Equal inputs in flight share their work even without a cache.
+    const isSharing = !context.noStore && (inputs.length === 1 || countsTokens());
     const results = new Array<ItemResult>(inputs.length);
     const waiting: { item: Item; waiter: Waiter }[] = [];
     const fresh: Item[] = [];
@@ -75,7 +76,7 @@ export class ModelLane {
       const onAbort = () => fail(context.signal.reason as Error);
       let left = 0;
       inputs.forEach(({ input, tokens }, index) => {
-        const key = isCaching ? this.#keyOf(input, context.keyId) : null;
+        const key = isSharing ? this.#keyOf(input, context.keyId) : null;
         const known = key === null ? undefined : cache.get(key);
         if (known) {
           results[index] = known;
@@ -111,7 +112,7 @@ export class ModelLane {
         waiting.push({ item, waiter });
         left++;
       });
-      if (isCaching) this.#options.onCacheLookup?.(cacheHits, inputs.length - cacheHits);
+      if (isSharing && cache.isOn) this.#options.onCacheLookup?.(cacheHits, inputs.length - cacheHits);
       if (left === 0) return resolve();
       context.signal.addEventListener('abort', onAbort, { once: true });
       const refusal = this.#refuseIfHopeless(fresh, context);

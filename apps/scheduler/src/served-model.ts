@@ -5,6 +5,7 @@ import type { Logger } from '@er-gateway/shared/logger';
 import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import type { EmbedJob, ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import type { ItemCache } from './cache/item-cache.ts';
+import { ServedRevision } from './cache/served-revision.ts';
 import { ModelLane, type PreparedInput } from './model-lane.ts';
 import { prepareEmbedding } from './models/embedding-model.ts';
 import { hasRealWeights, modelRevision } from './models/model-revision.ts';
@@ -57,7 +58,12 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
       : await preparePairs(rerankerCanaryJob, preparation);
     return inputs;
   };
-  const canaryOptions = { wire: () => wire, inputs: canaryInputs };
+  const revision = new ServedRevision(() => modelRevision(model.path));
+  const canaryOptions = {
+    wire: () => wire,
+    inputs: canaryInputs,
+    onNumbers: (numbers: Float32Array) => revision.answered(numbers),
+  };
   const budget = { items: config.batch.max_items, tokens: config.batch.max_tokens };
   const labels = { model: model.role };
   const series = {
@@ -65,7 +71,6 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     items: metrics.batchItems.series(labels),
     fill: metrics.batchFill.series(labels),
   };
-  let revision = modelRevision(model.path);
   const pool = new UpstreamPool({
     model,
     windowMs: config.batch.window_ms,
@@ -79,7 +84,7 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     describeProcess,
     isOnTrial,
     onChange: () => {
-      revision = modelRevision(model.path);
+      revision.refresh();
       lane.batcher.wake();
       onChange();
     },
@@ -103,7 +108,7 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
       metrics.cacheItems.inc({ model: model.role, result: 'miss' }, misses);
     },
     cacheScope: config.cache.scope,
-    revision: () => `${pool.identity().model} ${revision}`,
+    revision: () => `${pool.identity().model} ${revision.name}`,
     countsTokens: () => tokenizer !== null || pool.identity().engine.startsWith('builtin'),
     field: isEmbedding ? 'input' : 'documents',
   });

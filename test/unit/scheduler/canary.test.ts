@@ -22,6 +22,7 @@ function canaryOf(
         input: { kind: 'pair', query: 'q', document, instruction: null },
         tokens: 1,
       })),
+    onNumbers: () => {},
     hasRealWeights: () => hasRealWeights,
     isTemplatedThere,
   });

@@ -56,7 +56,7 @@ export class ItemCache {
 
 /** The name of an item's result. SHA-256: nobody can make two inputs of one name and so poison another's entry. */
 export function cacheKey({ scope, revision, input }: CacheKeyParts): string {
-  return `${scope}\n${revision}\n${hash('sha256', bytesOf(input), 'base64')}`;
+  return `${scope}\n${revision}\n${input.kind} ${hash('sha256', bytesOf(input), 'base64')}`;
 }
 
 function bytesOf(input: ItemInput): Buffer | string {
@@ -66,8 +66,8 @@ function bytesOf(input: ItemInput): Buffer | string {
       return Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength);
     }
     case 'text':
-      return `t${input.text}`;
+      return input.text;
     case 'pair':
-      return `p${JSON.stringify([input.instruction, input.query, input.document])}`;
+      return JSON.stringify([input.instruction, input.query, input.document]);
   }
 }

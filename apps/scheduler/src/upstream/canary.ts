@@ -11,6 +11,8 @@ const normTolerance = 0.01;
 export interface CanaryOptions {
   wire: () => Wire;
   inputs: () => Promise<PreparedInput[]>;
+  /** The numbers of a canary that came out right: what they are tells one model from another. */
+  onNumbers: (numbers: Float32Array) => void;
 }
 
 /**
@@ -29,6 +31,7 @@ export function embeddingCanary(options: CanaryOptions) {
     if (first.length !== second.length) fail('its vectors are of different sizes');
     if (first.every((value, index) => value === second[index])) fail('different texts get the same vector');
     upstream.dimensions = first.length;
+    options.onNumbers(Float32Array.of(...first, ...second));
   };
 }
 
@@ -65,6 +68,7 @@ export function rerankerCanary(
         `a relevant document scores ${relevant.toFixed(3)}, an irrelevant one ${irrelevant.toFixed(3)}: its head or its template is wrong`,
       );
     }
+    options.onNumbers(Float32Array.of(relevant, irrelevant));
   };
 }
 
