@@ -1,9 +1,10 @@
-import { Pool } from 'undici';
+import type { Pool } from 'undici';
 import { Pace } from '../batch/pace.ts';
 import { Breaker } from './breaker.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { Silence } from './silence.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
+import { createPool, request, unlessAborted } from './upstream-request.ts';
 
 /** What a model server says of itself on /v1/models. */
 export interface ServerFacts {
@@ -35,11 +36,6 @@ const patienceCalls = 10;
 const suspectCanaryTimeoutMs = 60_000;
 /** Failed probes in a row after which a ready server counts as down, unless nobody listens. */
 const toleratedProbeFailures = 3;
-/**
- * Idle connections are dropped before the server drops them (vLLM after 5 s unless told otherwise), else a call could
- * meet a socket that is being closed.
- */
-const keepAliveMs = 4000;
 /** Batches are few and large; the rest is for tokenize calls and probes. */
 const maxConnections = 64;
 /** A server that has just become ready is given its full share of the load over this time, in milliseconds. */
@@ -169,7 +165,8 @@ export class Upstream {
   async post(path: string, body: string, signal: AbortSignal, traceparent?: string): Promise<Buffer[]> {
     try {
       const untilDown = AbortSignal.any([signal, this.#down.signal]);
-      return await this.#request(this.#calls, { method: 'POST', path, body, traceparent }, untilDown);
+      const question = { method: 'POST', path: `${this.#pathPrefix}${path}`, body, traceparent } as const;
+      return await request(this.#calls, question, untilDown);
     } catch (error) {
       if (error instanceof UpstreamFailure && error.kind === 'refused') this.#setDown(error.message);
       throw error;
@@ -231,75 +228,9 @@ export class Upstream {
   }
 
   async #get(path: string): Promise<Buffer> {
-    const question = { method: 'GET', path, body: null } as const;
-    return Buffer.concat(await this.#request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs)));
+    const question = { method: 'GET', path: `${this.#pathPrefix}${path}`, body: null } as const;
+    return Buffer.concat(await request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs)));
   }
-
-  async #request(pool: Pool, request: UpstreamRequest, signal: AbortSignal): Promise<Buffer[]> {
-    const { method, path, body, traceparent } = request;
-    let status: number;
-    const pieces: Buffer[] = [];
-    try {
-      const asked = pool.request({
-        path: `${this.#pathPrefix}${path}`,
-        method,
-        body,
-        signal,
-        ...(body !== null && { headers: traceparent ? { ...jsonHeaders, traceparent } : jsonHeaders }),
-      });
-      const answer = await unlessAborted(asked, signal);
-      status = answer.statusCode;
-      for await (const piece of answer.body) pieces.push(piece as Buffer);
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      const code = (error as NodeJS.ErrnoException).code ?? '';
-      if (code === 'ECONNREFUSED')
-        throw new UpstreamFailure('refused', 'nobody listens on its port', { cause: error });
-      throw new UpstreamFailure('broken', `the connection broke (${code || 'unknown'})`, { cause: error });
-    }
-    if (status === 200) return pieces;
-    const { message, type } = parseErrorEnvelope(Buffer.concat(pieces));
-    throw new UpstreamFailure('status', `answered ${path} with status ${status}`, {
-      status,
-      serverMessage: message,
-      serverType: type,
-    });
-  }
-}
-
-interface UpstreamRequest {
-  method: 'GET' | 'POST';
-  path: string;
-  body: string | null;
-  traceparent?: string | undefined;
-}
-
-const jsonHeaders = { 'content-type': 'application/json' };
-
-function createPool(origin: string, connections: number): Pool {
-  return new Pool(origin, {
-    connections,
-    pipelining: 1,
-    keepAliveTimeout: keepAliveMs,
-    keepAliveMaxTimeout: keepAliveMs,
-    // The job's deadline bounds the wait; a long batch may take minutes.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connectTimeout: 5000,
-  });
-}
-
-/**
- * The promise, or the signal's reason as soon as it aborts. undici (8.12) looks at the signal of a request that waits for
- * a connection only when it gets one: a caller who left would hold a permit until then.
- */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 function parseServerFacts(bytes: Buffer): ServerFacts {
@@ -313,16 +244,5 @@ function parseServerFacts(bytes: Buffer): ServerFacts {
     };
   } catch (error) {
     throw new UpstreamFailure('nonsense', 'answered /v1/models with nonsense', { cause: error });
-  }
-}
-
-/** vLLM's envelope; up to 0.9 it had no `error` around it. */
-function parseErrorEnvelope(bytes: Buffer): { message: string; type: string } {
-  try {
-    const parsed = JSON.parse(bytes.toString()) as Record<string, unknown>;
-    const inner = (parsed.error ?? parsed) as Record<string, unknown>;
-    return { message: String(inner.message ?? ''), type: String(inner.type ?? '') };
-  } catch {
-    return { message: '', type: '' };
   }
 }
