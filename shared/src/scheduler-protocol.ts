@@ -192,6 +192,8 @@ export interface UpstreamStatus {
   url: string;
   isReady: boolean;
   reason: string | null;
+  /** It failed too often, and waits for a trial. */
+  isBreakerOpen: boolean;
   /** Calls under way, and the tokens in them. */
   inFlight: number;
   outstandingTokens: number;
@@ -228,6 +230,8 @@ export interface LaneStatus extends BatchReport {
 export interface BatchReport {
   /** Calls that one server may have under way now. */
   slots: number;
+  /** Longest wait for a batch to fill now, in milliseconds: that of the server that waits longest. */
+  windowMs: number;
   waitingItems: number;
   waitingTokens: number;
   calls: number;

@@ -20,6 +20,7 @@ export interface Fault {
  * - `status-500`, `status`: an error in vLLM's envelope
  * - `nan`: the first value of every vector, and every score, is not a number
  * - `wrong-count`: the last item of the answer is missing
+ * - `wrong-dimension`: every vector lacks its last number
  * - `slow`: answers `ms` later
  * - `loading`: connections are refused for `ms`, those that are open are closed
  * - `engine-dead`: 500 to everything, /health 503, and the process ends with exit code 0, as vLLM does
@@ -33,6 +34,7 @@ export type FaultMode =
   | 'status'
   | 'nan'
   | 'wrong-count'
+  | 'wrong-dimension'
   | 'slow'
   | 'loading'
   | 'engine-dead';
@@ -46,6 +48,7 @@ const modes: FaultMode[] = [
   'status',
   'nan',
   'wrong-count',
+  'wrong-dimension',
   'slow',
   'loading',
   'engine-dead',

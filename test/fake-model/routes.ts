@@ -25,6 +25,8 @@ export interface Call {
   isNan: boolean;
   /** Set by the fault `wrong-count`: the last item is missing. */
   isShort: boolean;
+  /** Set by the fault `wrong-dimension`: each vector lacks its last number. */
+  isCut: boolean;
 }
 
 type Route = (body: Body, call: Call) => Promise<Answer>;
@@ -175,7 +177,10 @@ const toScore = (ids: number[], body: Body) =>
   body.use_activation === false ? logitOf(ids) : scoreOf(logitOf(ids));
 
 function withFaults<T>(items: T[], call: Call, spoil: (item: T) => T): T[] {
-  const spoiled = call.isNan ? items.map(spoil) : items;
+  const cut = call.isCut
+    ? items.map(item => (item instanceof Float32Array ? (item.slice(0, -1) as T) : item))
+    : items;
+  const spoiled = call.isNan ? cut.map(spoil) : cut;
   return call.isShort ? spoiled.slice(0, -1) : spoiled;
 }
 

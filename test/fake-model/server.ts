@@ -89,6 +89,7 @@ export async function startServer(
         requestId: request.headers['x-request-id']?.toString(),
         isNan: fault.mode === 'nan',
         isShort: fault.mode === 'wrong-count',
+        isCut: fault.mode === 'wrong-dimension',
         run: async tokenCounts => {
           seen.inputs(tokenCounts);
           await engine.run(tokenCounts, hangUp.signal);

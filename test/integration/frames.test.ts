@@ -397,6 +397,95 @@ describe('news', () => {
   });
 });
 
+describe('a call that could do harm', () => {
+  test('because it is larger than a frame fails where it is made, and those beside it go on', async () => {
+    const { unexpected } = await serve({ echo });
+    const caller = client();
+    const beside = caller.call('echo', 'beside', { timeoutMs });
+    const tooLarge = Buffer.alloc(256 * 1024 * 1024);
+    await assert.rejects(caller.call('echo', tooLarge, { timeoutMs }), {
+      code: 'request_too_large',
+      message: /257 MB.*256 MB/,
+    });
+    assert.equal(await beside, 'beside');
+    assert.equal(await caller.call('echo', 'after', { timeoutMs }), 'after');
+    assert.deepEqual(unexpected, []);
+  });
+
+  test('because it ends the server each time is sent again three times at most', async () => {
+    let connections = 0;
+    const dying = createServer(socket => {
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        connections++;
+        socket.destroy();
+      });
+    }).listen(path);
+    closers.push(() => new Promise(resolve => dying.close(resolve)));
+    await assert.rejects(client().call('crash', null, { timeoutMs }), { code: 'no_available_upstream' });
+    assert.equal(connections, 4);
+  });
+});
+
+describe('a peer that stops reading', () => {
+  test('loses its connection after 10 s in which it took nothing', async t => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const socket = {
+      destroyed: false,
+      writableLength: 1000,
+      taken: [] as (() => void)[],
+      write(_bytes: Buffer, onTaken: () => void) {
+        this.taken.push(onTaken);
+        return false;
+      },
+      destroy() {
+        this.destroyed = true;
+      },
+    };
+    new FrameWriter(socket as unknown as Socket).write('one');
+    await nextTurn();
+    t.mock.timers.tick(9000);
+    socket.taken[0]?.();
+    t.mock.timers.tick(9000);
+    assert.equal(socket.destroyed, false, 'it is slow, no more');
+    t.mock.timers.tick(1000);
+    assert.equal(socket.destroyed, true);
+  });
+
+  test('and goes on before keeps it', async t => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let onTaken = () => {};
+    const socket = {
+      destroyed: false,
+      writableLength: 1000,
+      write: (_bytes: Buffer, callback: () => void) => {
+        onTaken = callback;
+        return false;
+      },
+      destroy: () => assert.fail('destroyed'),
+    };
+    new FrameWriter(socket as unknown as Socket).write('one');
+    await nextTurn();
+    socket.writableLength = 0;
+    onTaken();
+    t.mock.timers.tick(60_000);
+  });
+});
+
+test('the memory of a large frame is given back', async () => {
+  await writesOf([Buffer.alloc(32 * 1024 * 1024)]);
+  const parts: number[] = [];
+  const capture = {
+    destroyed: false,
+    cork: () => {},
+    uncork: () => {},
+    write: (chunk: Buffer) => parts.push(chunk.buffer.byteLength),
+  };
+  new FrameWriter(capture as unknown as Socket).write(Buffer.alloc(1024 * 1024 + 10));
+  await nextTurn();
+  assert.ok(Math.max(...parts) < 8 * 1024 * 1024, `a frame of 1 MB holds ${Math.max(...parts)} bytes`);
+});
+
 describe('the socket file', () => {
   /** A file of a socket that nobody serves, as kill -9 leaves it. */
   async function leaveDeadSocket(): Promise<void> {

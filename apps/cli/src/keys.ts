@@ -146,7 +146,7 @@ function grantsOf(options: GrantOptions): Record<string, unknown> {
 type KeyApi = <Answer>(method: string, path: string, body?: unknown) => Promise<Answer>;
 
 /** Calls `/admin/keys` of the running gateway. Throws CommandError with what the gateway said, or what to do. */
-async function openKeyApi({ root, environment, pm2 }: CommandContext): Promise<KeyApi> {
+export async function openKeyApi({ root, environment, pm2 }: CommandContext): Promise<KeyApi> {
   const config = (await runningSystem(root, pm2)).config ?? resolveConfig(root, environment);
   const key = environment.ER_API_KEY || adminKey(config);
   return async <Answer>(method: string, path: string, body?: unknown): Promise<Answer> => {

@@ -8,6 +8,7 @@ import { doctor } from './doctor.ts';
 import { addKeyCommands } from './keys.ts';
 import { logs } from './logs.ts';
 import { modelsLogs, modelsRestart, modelsStart, modelsStatus, modelsStop, rolesNamed } from './models.ts';
+import { queue } from './queue.ts';
 import { reload } from './reload.ts';
 import { runNode } from './run-node.ts';
 import { start } from './start.ts';
@@ -44,6 +45,11 @@ export function createProgram(context: CommandContext): Command {
     .description('models, workers, ports, GPUs in one look')
     .option('--json', 'for programs')
     .action(options => status(context, options));
+  program
+    .command('queue')
+    .description('what waits for the models, for whom; batches, cache, servers and their breakers')
+    .option('--json', 'for programs')
+    .action(options => queue(context, options));
   program
     .command('logs [app]')
     .description('last lines of the logs')

@@ -1,7 +1,10 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 
-/** What a refused caller is told to wait, in milliseconds. */
-const retryAfterMs = 1000;
+/** The least and the most that a refused caller is told to wait, in milliseconds. */
+const leastRetryAfterMs = 1000;
+const longestRetryAfterMs = 60_000;
+/** Part of the cap that any key may fill; beyond it only keys that hold less than an even part of the cap get permits. */
+const commonPart = 0.8;
 
 /** Whose work it is, and which part of the cap its key may take up (all of it when absent). */
 export interface AdmissionRequest {
@@ -16,31 +19,42 @@ export interface AdmissionRequest {
 export class Admission {
   readonly capacity: number;
   inFlight = 0;
+  readonly #drainMs: () => number;
   readonly #byKey = new Map<string, number>();
 
-  constructor(capacity: number) {
+  /** `drainMs`: how long what is there will take, in milliseconds; 0 when nobody knows. */
+  constructor(capacity: number, drainMs: () => number = () => 0) {
     this.capacity = capacity;
+    this.#drainMs = drainMs;
   }
 
   /**
-   * Runs `work` under a permit. Throws RequestError at once when none is left: `overloaded`, or `rate_limit_exceeded` when
-   * it is the key that has taken up its share.
+   * Runs `work` under a permit. Throws RequestError at once when none is left for this key: `overloaded`, or
+   * `rate_limit_exceeded` when it is the key that has taken up its share.
    */
   async run<T>({ keyId, concurrencyShare = 1 }: AdmissionRequest, work: () => Promise<T>): Promise<T> {
+    const own = this.#byKey.get(keyId) ?? 0;
     if (this.inFlight >= this.capacity) {
-      throw new RequestError(
+      throw this.#refusal(
         'overloaded',
-        `${this.capacity} requests are in flight here, which is the limit. Try again in a second, or raise limits.concurrency.`,
-        { retryAfterMs },
+        `${this.capacity} requests are in flight here, which is the limit.`,
+        'or raise limits.concurrency',
       );
     }
-    const own = this.#byKey.get(keyId) ?? 0;
     const share = Math.max(1, Math.floor(this.capacity * concurrencyShare));
     if (own >= share) {
-      throw new RequestError(
+      throw this.#refusal(
         'rate_limit_exceeded',
-        `This key has ${own} requests in flight, which is its share. Try again when one is answered, or have its concurrency_share raised.`,
-        { retryAfterMs },
+        `This key has ${own} requests in flight, which is its share.`,
+        'or have its concurrency_share raised',
+      );
+    }
+    const keys = this.#byKey.size + (own === 0 ? 1 : 0);
+    if (this.inFlight >= this.capacity * commonPart && own >= this.capacity / keys) {
+      throw this.#refusal(
+        'overloaded',
+        `This key has ${own} of the ${this.inFlight} requests that are in flight here; what is left up to the limit of ${this.capacity} is for other keys.`,
+        'or raise limits.concurrency',
       );
     }
     this.inFlight++;
@@ -53,5 +67,11 @@ export class Admission {
       if (left > 0) this.#byKey.set(keyId, left);
       else this.#byKey.delete(keyId);
     }
+  }
+
+  #refusal(code: 'overloaded' | 'rate_limit_exceeded', why: string, orElse: string): RequestError {
+    const retryAfterMs = Math.min(longestRetryAfterMs, Math.max(leastRetryAfterMs, this.#drainMs()));
+    const seconds = Math.ceil(retryAfterMs / 1000);
+    return new RequestError(code, `${why} Try again in ${seconds} s, ${orElse}.`, { retryAfterMs });
   }
 }

@@ -57,7 +57,8 @@ export class ModelLane {
   async run(inputs: readonly PreparedInput[], context: JobContext): Promise<LaneOutcome> {
     const { cache, countsTokens } = this.#options;
     const { field = this.#options.field } = context;
-    const isCaching = cache.isOn && !context.noStore && (inputs.length === 1 || countsTokens());
+    // Equal inputs in flight share their work even without a cache.
+    const isSharing = !context.noStore && (inputs.length === 1 || countsTokens());
     const results = new Array<ItemResult>(inputs.length);
     const waiting: { item: Item; waiter: Waiter }[] = [];
     const fresh: Item[] = [];
@@ -67,7 +68,6 @@ export class ModelLane {
     await new Promise<void>((resolve, reject) => {
       const leaveAll = () => {
         for (const { item, waiter } of waiting) item.leave(waiter);
-        this.batcher.queue.dropAbandoned();
       };
       const fail = (error: Error) => {
         leaveAll();
@@ -76,7 +76,7 @@ export class ModelLane {
       const onAbort = () => fail(context.signal.reason as Error);
       let left = 0;
       inputs.forEach(({ input, tokens }, index) => {
-        const key = isCaching ? this.#keyOf(input, context.keyId) : null;
+        const key = isSharing ? this.#keyOf(input, context.keyId) : null;
         const known = key === null ? undefined : cache.get(key);
         if (known) {
           results[index] = known;
@@ -112,7 +112,7 @@ export class ModelLane {
         waiting.push({ item, waiter });
         left++;
       });
-      if (isCaching) this.#options.onCacheLookup?.(cacheHits, inputs.length - cacheHits);
+      if (isSharing && cache.isOn) this.#options.onCacheLookup?.(cacheHits, inputs.length - cacheHits);
       if (left === 0) return resolve();
       context.signal.addEventListener('abort', onAbort, { once: true });
       const refusal = this.#refuseIfHopeless(fresh, context);
@@ -144,10 +144,10 @@ export class ModelLane {
   /** What cannot be done by its deadline is refused at once, with the time after which it could. */
   #refuseIfHopeless(items: readonly Item[], context: JobContext): RequestError | null {
     const { queue } = this.batcher;
+    const [first] = items;
+    if (first === undefined) return null;
     const own = items.reduce((sum, item) => sum + item.tokens, 0);
-    // Its own line and its part of the others' turns: keys share the model evenly.
-    const ahead = Math.min(queue.tokens, queue.tokensOf(context.keyId, context.priority) * queue.keys);
-    const neededMs = this.batcher.drainMs(ahead + own);
+    const neededMs = this.batcher.drainMs(queue.tokensBefore(first, own));
     const leftMs = context.deadlineAt - Date.now();
     if (neededMs <= leftMs) return null;
     return new RequestError(

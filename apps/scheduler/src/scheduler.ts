@@ -90,7 +90,9 @@ export class Scheduler {
     const [embedding, reranker] = await Promise.all([open('embedding'), open('reranker')]);
     return new Scheduler(
       { embedding, reranker },
-      new Admission(config.limits.concurrency),
+      new Admission(config.limits.concurrency, () =>
+        Math.max(embedding.lane.batcher.drainMs(), reranker.lane.batcher.drainMs()),
+      ),
       cache,
       metrics,
       new AnsweredRequests(config.feedback.max_bytes, config.feedback.keep_seconds),

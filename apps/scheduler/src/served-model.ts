@@ -3,6 +3,7 @@ import type { Logger } from '@er-gateway/shared/logger';
 import type { SchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import type { EmbedJob, ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import type { ItemCache } from './cache/item-cache.ts';
+import { ServedRevision } from './cache/served-revision.ts';
 import { ModelLane, type PreparedInput } from './model-lane.ts';
 import { prepareEmbedding } from './models/embedding-model.ts';
 import { hasRealWeights, modelRevision } from './models/model-revision.ts';
@@ -63,7 +64,12 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
       : await preparePairs(rerankerCanaryJob, preparation);
     return inputs;
   };
-  const canaryOptions = { wire: () => wire, inputs: canaryInputs };
+  const revision = new ServedRevision(() => modelRevision(model.path));
+  const canaryOptions = {
+    wire: () => wire,
+    inputs: canaryInputs,
+    onNumbers: (numbers: Float32Array) => revision.answered(numbers),
+  };
   const budget = { items: config.batch.max_items, tokens: config.batch.max_tokens };
   const labels = { model: model.role };
   const series = {
@@ -72,7 +78,6 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     fill: metrics.batchFill.series(labels),
   };
   const ending = new ServerEnding(() => pool);
-  let revision = modelRevision(model.path);
   const pool: UpstreamPool = new UpstreamPool({
     model,
     windowMs: config.batch.window_ms,
@@ -87,7 +92,7 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
     describeProcess,
     isOnTrial,
     onChange: () => {
-      revision = modelRevision(model.path);
+      revision.refresh();
       void tokenizer.look();
       ending.forget();
       lane.batcher.wake();
@@ -113,7 +118,7 @@ export async function openServedModel(options: ServedModelOptions): Promise<Serv
       metrics.cacheItems.inc({ model: model.role, result: 'miss' }, misses);
     },
     cacheScope: config.cache.scope,
-    revision: () => `${pool.identity().model} ${revision}`,
+    revision: () => `${pool.identity().model} ${revision.name}`,
     countsTokens: () => hasTokenizer() || pool.identity().engine.startsWith('builtin'),
     field: isEmbedding ? 'input' : 'documents',
   });

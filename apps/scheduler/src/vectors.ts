@@ -3,7 +3,8 @@ import { RequestError } from '@er-gateway/shared/errors/request-error';
 /**
  * Vectors one after another, in the length that the caller wants: the first `wanted` numbers of each, normalised to length
  * 1 again (Matryoshka; equal to vLLM's own `dimensions` within 2e-8). Each of `vectors` is float32 and 4-byte aligned.
- * One whole vector is passed on as it is. Throws RequestError when the model's vectors are shorter.
+ * One whole vector is passed on as it is. Throws RequestError when the model's vectors are shorter, or not of
+ * one size.
  */
 export function joinVectors(
   vectors: readonly Uint8Array[],
@@ -19,6 +20,9 @@ export function joinVectors(
         param: 'dimensions',
       },
     );
+  }
+  if (vectors.some(({ byteLength }) => byteLength !== available * 4)) {
+    throw new RequestError('upstream_failed', 'The model servers answered with vectors of different sizes.');
   }
   const [only] = vectors;
   if (only !== undefined && vectors.length === 1 && dimensions === available)

@@ -24,6 +24,8 @@ export interface CallOptions {
 
 interface PendingCall {
   message: ClientMessage;
+  /** Connections that it was sent on. */
+  timesSent: number;
   resolve: (value: unknown) => void;
   reject: (error: Error) => void;
 }
@@ -31,10 +33,12 @@ interface PendingCall {
 /** First and longest wait before a new connection is tried, in milliseconds. */
 const firstRetryMs = 20;
 const lastRetryMs = 500;
+/** Times that a call is sent at most: one that ends its server each time would go on with that until its time-out. */
+const mostTimesSent = 4;
 
 /**
  * Calls methods of a FrameServer over one kept connection. The server may come later, die and return: calls that wait
- * are sent again on the next connection, so methods must be safe to repeat. Emits `push` (topic, value), `up`, `down`.
+ * are sent again on the next connection, three times at most, so methods must be safe to repeat. Emits `push` (topic, value), `up`, `down`.
  */
 export class FrameClient extends EventEmitter<{ push: [topic: string, value: unknown]; up: []; down: [] }> {
   readonly #options: FrameClientOptions;
@@ -61,7 +65,7 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
     return this.#isUp;
   }
 
-  /** Calls a method. Rejects with the server's RequestError, or the abort reason when `signal` aborts. */
+  /** Calls a method. Rejects with the server's RequestError, `request_too_large` when the parameters are, or the abort reason when `signal` aborts. */
   call<Result>(
     method: string,
     params: unknown,
@@ -85,8 +89,9 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
       const timer = setTimeout(() => giveUp(timeoutError?.() ?? this.#unavailable()), timeoutMs);
       signal?.addEventListener('abort', onAbort, { once: true });
       const message: ClientMessage = ['call', id, method, params];
-      this.#pending.set(id, {
+      const call: PendingCall = {
         message,
+        timesSent: 0,
         resolve: value => {
           settle();
           resolve(value as Result);
@@ -95,9 +100,20 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
           settle();
           reject(error);
         },
-      });
-      if (this.#isUp) this.#writer?.write(message);
+      };
+      this.#pending.set(id, call);
+      if (this.#isUp) this.#send(call);
     });
+  }
+
+  #send(call: PendingCall): void {
+    try {
+      if (call.timesSent >= mostTimesSent) throw this.#unavailable();
+      call.timesSent++;
+      this.#writer?.write(call.message);
+    } catch (error) {
+      call.reject(error as Error);
+    }
   }
 
   close(): void {
@@ -134,15 +150,14 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
   #connect(): void {
     const socket = connect(this.#options.path);
     const reader = new FrameReader();
-    const writer = new FrameWriter(socket);
     this.#socket = socket;
-    this.#writer = writer;
+    this.#writer = new FrameWriter(socket);
     socket.on('connect', () => {
       this.#isUp = true;
       this.#retryMs = firstRetryMs;
       this.#isGivenUp = false;
       clearTimeout(this.#patienceTimer);
-      for (const call of this.#pending.values()) writer.write(call.message);
+      for (const call of this.#pending.values()) this.#send(call);
       this.emit('up');
     });
     socket.on('data', chunk => {

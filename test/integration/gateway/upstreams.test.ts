@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type FakeModel, startFakeModel } from '../../kit/fake-model.ts';
 import { freePort } from '../../kit/free-port.ts';
 import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
@@ -91,7 +92,14 @@ test('a model that does not answer in time is 504', async () => {
   assert.equal(await codeOf(answer), 'upstream_timeout');
 });
 
-for (const mode of ['reset', 'reset-mid-answer', 'nan', 'wrong-count', 'status-500'] as const) {
+for (const mode of [
+  'reset',
+  'reset-mid-answer',
+  'nan',
+  'wrong-count',
+  'wrong-dimension',
+  'status-500',
+] as const) {
   test(`${mode} of the model server once is hidden by one more try`, async () => {
     await embedding.fault({ mode, count: 1, path: '/v1/' });
     assert.equal((await embed()).status, 200);
@@ -105,6 +113,14 @@ for (const mode of ['reset', 'reset-mid-answer', 'nan', 'wrong-count', 'status-5
     assert.equal((await embedding.seen()).paths['/v1/embeddings'], 2);
   });
 }
+
+test('a connection that the model server closes while it is idle costs no call', async () => {
+  assert.equal((await embed()).status, 200);
+  await delay(5500); // vLLM closes after 5 s
+  await embedding.forget();
+  assert.equal((await embed()).status, 200);
+  assert.equal((await embedding.seen()).paths['/v1/embeddings'], 1);
+});
 
 test('a model that is down is 503 with Retry-After, at once, and /health names it; the other model goes on', async () => {
   await embedding.fault({ mode: 'loading', ms: 3000 });

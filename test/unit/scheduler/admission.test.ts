@@ -9,7 +9,8 @@ test('the cap is for all keys, a share for one of them', async () => {
   const small = { keyId: 'small', concurrencyShare: 0.25 };
   for (let time = 0; time < 2; time++) void admission.run(small, never);
   await assert.rejects(admission.run(small, never), { code: 'rate_limit_exceeded', retryAfterMs: 1000 });
-  for (let time = 0; time < 8; time++) void admission.run({ keyId: 'large' }, never);
+  for (const keyId of ['large', 'larger'])
+    for (let time = 0; time < 4; time++) void admission.run({ keyId }, never);
   await assert.rejects(admission.run({ keyId: 'large' }, never), { code: 'overloaded' });
   assert.equal(admission.inFlight, 10);
 });
@@ -26,4 +27,33 @@ test('a permit comes back however the work ends, and a share is one request at l
   );
   assert.equal(await admission.run(tiny, async () => 2), 2);
   assert.equal(admission.inFlight, 0);
+});
+
+test('a key alone may take up the whole cap; beside others not more than its even part of the last fifth', async () => {
+  const alone = new Admission(10);
+  for (let time = 0; time < 10; time++) void alone.run({ keyId: 'flood' }, never);
+  assert.equal(alone.inFlight, 10);
+
+  const shared = new Admission(10);
+  void shared.run({ keyId: 'other' }, never);
+  for (let time = 0; time < 7; time++) void shared.run({ keyId: 'flood' }, never);
+  await assert.rejects(shared.run({ keyId: 'flood' }, never), {
+    code: 'overloaded',
+    message: /7 of the 8 requests/,
+  });
+  void shared.run({ keyId: 'other' }, never);
+  void shared.run({ keyId: 'third' }, never);
+  assert.equal(shared.inFlight, 10);
+});
+
+test('who is refused is told how long what is there will take', async () => {
+  let drainMs = 4200;
+  const admission = new Admission(1, () => drainMs);
+  void admission.run({ keyId: 'a' }, never);
+  await assert.rejects(admission.run({ keyId: 'b' }, never), {
+    retryAfterMs: 4200,
+    message: /Try again in 5 s/,
+  });
+  drainMs = 1e9;
+  await assert.rejects(admission.run({ keyId: 'b' }, never), { retryAfterMs: 60_000 });
 });

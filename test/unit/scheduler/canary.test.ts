@@ -24,6 +24,7 @@ function canaryOf(
         input: { kind: 'pair', query: 'q', document, instruction: null },
         tokens: 1,
       })),
+    onNumbers: () => {},
     hasRealWeights: () => hasRealWeights,
     isTemplatedThere: () => isTemplatedThere,
     prompts: ['prompt of a', 'prompt of b'],

@@ -84,13 +84,12 @@ test('a batch keeps to its budget of items and tokens, but an item above the bud
   assert.equal(queue.take({ items: 2, tokens: 450 }).length, 2);
 });
 
-test('abandoned items are never taken and are not counted once dropped', () => {
+test('abandoned items are never taken and are not counted', () => {
   const queue = new FairQueue();
   const [left, stays] = [itemOf('a'), itemOf('a')];
   queue.push(left);
   queue.push(stays);
   left.leave(waiter);
-  queue.dropAbandoned();
   assert.deepEqual([queue.size, queue.tokens], [1, 10]);
   assert.deepEqual(queue.take({ items: 8, tokens: 100 }), [stays]);
   assert.equal(queue.size, 0);
@@ -147,4 +146,97 @@ test('its age is that of the item that came first, of whatever key and class', (
   assert.equal(queue.ageMs(first.arrivedAt + 1500), 1500);
   queue.clear();
   assert.equal(queue.ageMs(first.arrivedAt + 1500), 0);
+});
+
+test('a key whose texts fill batches does not keep another one out, whatever a batch may hold', () => {
+  for (const budget of [
+    { items: 64, tokens: 8192 },
+    { items: 1, tokens: 8192 },
+  ]) {
+    const queue = new FairQueue();
+    fill(queue, 'long', 100, 5000);
+    fill(queue, 'short', 3);
+    let batches = 0;
+    for (const seen = new Set<string>(); !seen.has('short'); batches++)
+      for (const { keyId } of queue.take(budget)) seen.add(keyId);
+    assert.ok(batches <= 2, `a short text waited for ${batches} batches of ${budget.items}`);
+  }
+});
+
+test('a key with many requests of one text does not keep another one out of calls that hold one request', () => {
+  const queue = new FairQueue();
+  fill(queue, 'many', 100);
+  queue.take({ items: 64, tokens: 8192 }, true);
+  queue.push(itemOf('single'));
+  for (let job = 0; job < 100; job++) queue.push(itemOf('many', 10, 'interactive', {}));
+  const next = [1, 2, 3].flatMap(() => queue.take({ items: 64, tokens: 8192 }, true));
+  assert.ok(next.some(({ keyId }) => keyId === 'single'));
+});
+
+test('keys with batches of one item take turns', () => {
+  const queue = new FairQueue();
+  fill(queue, 'a', 10);
+  fill(queue, 'b', 10);
+  const order = Array.from({ length: 6 }, () => queue.take({ items: 1, tokens: 8192 })[0]?.keyId);
+  assert.equal(order.join(''), 'ababab');
+});
+
+for (const { what, budget, ofOneJob, tokens } of [
+  { what: 'texts longer than its share', budget: { items: 64, tokens: 2048 }, ofOneJob: false, tokens: 1500 },
+  { what: 'texts longer than a batch', budget: { items: 64, tokens: 2048 }, ofOneJob: false, tokens: 5000 },
+  { what: 'batches of one item', budget: { items: 1, tokens: 2048 }, ofOneJob: false, tokens: 10 },
+  { what: 'calls that hold one request', budget: { items: 64, tokens: 2048 }, ofOneJob: true, tokens: 10 },
+]) {
+  test(`bulk work is not starved, and no more than its share goes to it: ${what}`, () => {
+    const queue = new FairQueue();
+    const work = { interactive: 0, bulk: 0 };
+    let bulkBatches = 0;
+    for (let batch = 0; batch < 200; batch++) {
+      const waits = (keyId: string) => queue.inspect().find(line => line.keyId === keyId)?.items ?? 0;
+      fill(queue, 'a', 200 - waits('a'), 100);
+      fill(queue, 'b', 200 - waits('b'), tokens, 'bulk');
+      const taken = queue.take(budget, ofOneJob);
+      for (const item of taken) work[item.priority] += item.tokens;
+      if (taken.some(({ priority }) => priority === 'bulk')) bulkBatches++;
+    }
+    assert.ok(bulkBatches >= 10, `bulk was in ${bulkBatches} of 200 batches`);
+    const share = work.bulk / (work.bulk + work.interactive);
+    assert.ok(share < 0.35, `bulk got ${share} of the tokens`);
+  });
+}
+
+test('interactive work is not starved by bulk work, however long its texts are', () => {
+  const queue = new FairQueue();
+  fill(queue, 'b', 1000, 10, 'bulk');
+  fill(queue, 'a', 20, 2000);
+  let batches = 0;
+  for (let left = 20; left > 0; batches++)
+    left -= queue.take({ items: 64, tokens: 2048 }).filter(({ keyId }) => keyId === 'a').length;
+  assert.ok(batches <= 24, `20 texts took ${batches} batches`);
+});
+
+test('what is left by its callers costs nothing to leave, and nothing to keep', () => {
+  const queue = new FairQueue();
+  const items = Array.from({ length: 200_000 }, (_, index) => itemOf(`key ${index % 50}`));
+  for (const item of items) queue.push(item);
+  const startedAt = performance.now();
+  for (const item of items.slice(1)) item.leave(waiter);
+  assert.ok(performance.now() - startedAt < 2000);
+  assert.deepEqual([queue.size, queue.tokens, queue.inspect().length], [1, 10, 1]);
+  assert.deepEqual(queue.take({ items: 8, tokens: 100 }), [items[0]]);
+});
+
+test('what goes before a request is its own line, its part of the lines of others, and of the other class', () => {
+  const queue = new FairQueue();
+  const of = (keyId: string, priority: PriorityClass = 'interactive', weight = 1) => ({
+    keyId,
+    priority,
+    weight,
+  });
+  fill(queue, 'flood', 100, 100);
+  assert.equal(queue.tokensBefore(of('single'), 50), 100, 'both take turns');
+  assert.equal(queue.tokensBefore(of('single', 'interactive', 5), 50), 60);
+  assert.equal(queue.tokensBefore(of('flood'), 50), 10_050, 'its own line');
+  assert.equal(queue.tokensBefore(of('bulk', 'bulk'), 50), 400, 'seven eighths are interactive');
+  assert.equal(queue.tokensBefore(of('bulk', 'bulk'), 50_000), 60_000);
 });

@@ -6,10 +6,8 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { refusalFor, UpstreamFailure } from '../upstream/upstream-failure.ts';
 import type { UpstreamPool } from '../upstream/upstream-pool.ts';
 import type { Wire } from '../wire/wire.ts';
+import { DrainRate } from './drain-rate.ts';
 import { SlotFinder } from './slot-finder.ts';
-
-/** Weight of the newest call in the running mean of the drain rate. */
-const drainSmoothing = 0.2;
 
 export interface BatcherOptions {
   pool: UpstreamPool;
@@ -44,7 +42,7 @@ export class Batcher {
   #isWakeDue = false;
   #calls = 0;
   #items = 0;
-  #tokensPerSecond = 0;
+  readonly #drainRate = new DrainRate();
 
   constructor(options: BatcherOptions) {
     this.#options = options;
@@ -89,20 +87,29 @@ export class Batcher {
     }
   }
 
-  /** Time until what waits now is done, in milliseconds, by the rate of late; 0 while that is not known. */
+  /**
+   * Time until what is under way and these tokens (what waits, when absent) are done, in milliseconds, by the rate of late;
+   * 0 while that is not known.
+   */
   drainMs(tokens = this.queue.tokens): number {
-    return this.#tokensPerSecond === 0 ? 0 : (tokens / this.#tokensPerSecond) * 1000;
+    const { tokensPerSecond } = this.#drainRate;
+    const underWay = this.#options.pool.upstreams.reduce(
+      (sum, upstream) => sum + upstream.outstandingTokens,
+      0,
+    );
+    return tokensPerSecond === 0 ? 0 : ((underWay + tokens) / tokensPerSecond) * 1000;
   }
 
   report(): BatchReport {
     return {
       slots: this.slots,
+      windowMs: Math.max(...this.#options.pool.upstreams.map(({ pace }) => pace.windowMs(this.slots))),
       waitingItems: this.queue.size,
       waitingTokens: this.queue.tokens,
       calls: this.#calls,
       items: this.#items,
       meanBatch: this.#calls === 0 ? 0 : this.#items / this.#calls,
-      tokensPerSecond: this.#tokensPerSecond,
+      tokensPerSecond: this.#drainRate.tokensPerSecond,
     };
   }
 
@@ -119,10 +126,11 @@ export class Batcher {
     });
   }
 
-  async #run(upstream: Upstream, batch: Item[]): Promise<void> {
+  /** `isPart`: a failure of the batch that it was cut from has been counted. */
+  async #run(upstream: Upstream, batch: Item[], isPart = false): Promise<void> {
     const { wire, onCallEnd } = this.#options;
     const startedAt = this.#now();
-    const tokens = batch.reduce((sum, item) => sum + item.tokens, 0);
+    const size = { items: batch.length, tokens: batch.reduce((sum, item) => sum + item.tokens, 0) };
     for (const item of batch) {
       item.dispatchedAt ??= startedAt;
       item.upstream = upstream.host;
@@ -131,27 +139,45 @@ export class Batcher {
     this.#items += batch.length;
     const cancel = new AbortController();
     const watched = watchAbandonment(batch, cancel);
-    const size = { items: batch.length, tokens };
     upstream.started(size, startedAt);
-    try {
-      const results = await wire.send(upstream, batch, cancel.signal);
-      const now = this.#now();
-      const durationMs = now - startedAt;
+    const [answer] = await Promise.allSettled([wire.send(upstream, batch, cancel.signal)]);
+    const now = this.#now();
+    const durationMs = now - startedAt;
+    const outcome = outcomeOf(answer);
+    onCallEnd?.({ outcome, durationMs, ...size });
+    watched.end();
+    if (answer.status === 'fulfilled') {
       upstream.succeeded(now, durationMs, this.#itemsWaitingForOne());
-      upstream.recent.add(durationMs, batch.length, now);
-      this.#learnRate(batch.length, tokens, durationMs);
-      const inSystemMs = batch.reduce((sum, item) => sum + now - item.arrivedAt, 0);
-      this.#slotFinder.ended(now, { ...size, durationMs, inSystemMs });
-      onCallEnd?.({ outcome: 'ok', durationMs, ...size });
-      this.#deliver(batch, results);
-    } catch (error) {
-      onCallEnd?.({ outcome: outcomeOf(error), durationMs: this.#now() - startedAt, ...size });
-      await this.#fail(upstream, batch, error);
-    } finally {
-      watched.end();
-      upstream.ended(size);
-      this.wake();
+      upstream.ended(size, now);
+      if (outcome === 'ok') upstream.breaker.succeeded();
+      else void this.#options.pool.failed(upstream, isPart);
+      this.#learn(upstream, batch, { ...size, durationMs }, now);
+      this.#deliver(upstream, batch, answer.value);
+    } else {
+      if (outcome !== 'cancelled') upstream.answered(now);
+      upstream.ended(size, now);
+      await this.#fail(upstream, batch, answer.reason, isPart);
     }
+    this.wake();
+  }
+
+  #learn(
+    upstream: Upstream,
+    batch: readonly Item[],
+    call: { items: number; tokens: number; durationMs: number },
+    now: number,
+  ): void {
+    const { items, tokens, durationMs } = call;
+    const { budget } = this.#options;
+    upstream.recent.add(durationMs, items, now);
+    this.#drainRate.ended(now, {
+      startedAt: now - durationMs,
+      tokens,
+      isBacklogged: this.queue.size > 0,
+      isFull: items * 2 >= budget.items || tokens * 2 >= budget.tokens,
+    });
+    const inSystemMs = batch.reduce((sum, item) => sum + now - item.arrivedAt, 0);
+    this.#slotFinder.ended(now, { ...call, inSystemMs });
   }
 
   /** What waits is shared by the servers. */
@@ -159,23 +185,32 @@ export class Batcher {
     return this.queue.size / Math.max(1, this.#options.pool.availableCount);
   }
 
-  #deliver(batch: readonly Item[], results: readonly (ItemResult | UpstreamFailure)[]): void {
+  #deliver(
+    upstream: Upstream,
+    batch: readonly Item[],
+    results: readonly (ItemResult | UpstreamFailure)[],
+  ): void {
+    const failed: Item[] = [];
     for (const [index, item] of batch.entries()) {
       const result = results[index];
       if (result === undefined) item.reject(new Error('a wire returned too few results'));
       else if (!(result instanceof UpstreamFailure)) item.resolve(result);
-      else if (++item.failedCalls < 2) this.queue.pushBack([item]);
+      else if (++item.failedCalls < 2) failed.push(item);
       else item.reject(this.#options.pool.failedTwice(result));
     }
+    if (failed.length === 0) return;
+    const other = this.#options.pool.best(upstream);
+    if (other) void this.#run(other, failed);
+    else this.queue.pushBack(failed);
   }
 
   /**
    * What becomes of a batch whose call failed. A request that the server refuses is cut in halves until the item that it
    * refuses is alone: only its owner is told. A server that failed is probed, and the batch goes once more, elsewhere if
-   * there is an elsewhere; when that fails too and the server is alive, the batch is cut in halves as well, in case one
+   * there is an elsewhere; when that fails too and a server is alive, the batch is cut in halves as well, in case one
    * item breaks it.
    */
-  async #fail(upstream: Upstream, batch: Item[], error: unknown): Promise<void> {
+  async #fail(upstream: Upstream, batch: Item[], error: unknown, isPart: boolean): Promise<void> {
     const { pool } = this.#options;
     const wanted = batch.filter(item => !item.isAbandoned);
     if (wanted.length === 0) return;
@@ -185,43 +220,40 @@ export class Batcher {
     }
     if (error.isRefusalOfRequest) {
       if (wanted.length === 1) wanted[0]?.reject(refusalFor(error, pool.model.served_name));
-      else await this.#runHalves(upstream, wanted);
+      else await this.#runHalves(upstream, wanted, isPart);
       return;
     }
     // Nobody listened: the call has reached no server, and says nothing of its items.
     if (error.kind !== 'refused') for (const item of wanted) item.failedCalls++;
-    await pool.failed(upstream, error);
-    if (!pool.isReady) {
-      const refusal = pool.unavailable();
-      for (const item of wanted) item.reject(refusal);
+    const isSecond = wanted.some(item => item.failedCalls > 1);
+    const probed = pool.failed(upstream, isPart);
+    const other = pool.best(upstream);
+    if (!isSecond && other) {
+      void this.#run(other, wanted);
       return;
     }
-    const isSecond = wanted.some(item => item.failedCalls > 1);
-    if (!isSecond) this.queue.pushBack(wanted);
+    await probed;
+    if (pool.isDown) for (const item of wanted) item.reject(pool.unavailable());
+    else if (!isSecond) this.queue.pushBack(wanted);
     else if (wanted.length === 1) wanted[0]?.reject(pool.failedTwice(error));
-    else await this.#runHalves(upstream, wanted);
+    else await this.#runHalves(upstream, wanted, true);
   }
 
-  async #runHalves(upstream: Upstream, batch: Item[]): Promise<void> {
+  /** On the same server while it can answer: another one may just have broken by this batch. */
+  async #runHalves(upstream: Upstream, batch: readonly Item[], isPart: boolean): Promise<void> {
+    const { pool } = this.#options;
     const middle = Math.ceil(batch.length / 2);
-    await this.#run(upstream, batch.slice(0, middle));
-    await this.#run(upstream, batch.slice(middle));
+    for (const half of [batch.slice(0, middle), batch.slice(middle)]) {
+      const wanted = half.filter(item => !item.isAbandoned);
+      const server = upstream.isAvailable(this.#now()) ? upstream : pool.best();
+      if (server === null) for (const item of wanted) item.reject(pool.unavailable());
+      else if (wanted.length > 0) await this.#run(server, wanted, isPart);
+    }
   }
 
   #refuseAll(): void {
     const refusal: RequestError = this.#options.pool.unavailable();
     for (const item of this.queue.clear()) item.reject(refusal);
-  }
-
-  /** Only calls that are half full tell what the model can do: small ones are mostly overhead. */
-  #learnRate(items: number, tokens: number, durationMs: number): void {
-    const { budget, pool } = this.#options;
-    if (items * 2 < budget.items && tokens * 2 < budget.tokens) return;
-    const rate = (tokens / durationMs) * 1000 * Math.max(1, pool.calls);
-    this.#tokensPerSecond =
-      this.#tokensPerSecond === 0
-        ? rate
-        : this.#tokensPerSecond + drainSmoothing * (rate - this.#tokensPerSecond);
   }
 }
 
@@ -233,12 +265,14 @@ function watchAbandonment(batch: readonly Item[], cancel: AbortController): { en
   for (const item of batch) item.onAbandoned = onLeave;
   return {
     end: () => {
-      for (const item of batch) item.onAbandoned = undefined;
+      for (const item of batch) if (item.onAbandoned === onLeave) item.onAbandoned = undefined;
     },
   };
 }
 
-function outcomeOf(error: unknown): EndedCall['outcome'] {
-  if (!(error instanceof UpstreamFailure)) return 'cancelled';
-  return error.isRefusalOfRequest ? 'refused' : 'failed';
+function outcomeOf(answer: PromiseSettledResult<(ItemResult | UpstreamFailure)[]>): EndedCall['outcome'] {
+  if (answer.status === 'fulfilled')
+    return answer.value.some(result => result instanceof UpstreamFailure) ? 'failed' : 'ok';
+  if (!(answer.reason instanceof UpstreamFailure)) return 'cancelled';
+  return answer.reason.isRefusalOfRequest ? 'refused' : 'failed';
 }

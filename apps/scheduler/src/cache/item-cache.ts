@@ -56,7 +56,8 @@ export class ItemCache {
 
 /** The name of an item's result. SHA-256: nobody can make two inputs of one name and so poison another's entry. */
 export function cacheKey({ scope, revision, input }: CacheKeyParts): string {
-  return `${scope}\n${revision}\n${hash('sha256', bytesOf(input), 'base64')}`;
+  const kind = input.kind === 'parts' ? 'ids' : input.kind;
+  return `${scope}\n${revision}\n${kind} ${hash('sha256', bytesOf(input), 'base64')}`;
 }
 
 function bytesOf(input: ItemInput): Buffer | string {
@@ -71,8 +72,8 @@ function bytesOf(input: ItemInput): Buffer | string {
         input.parts.map(part => new Uint8Array(part.buffer, part.byteOffset, part.byteLength)),
       );
     case 'text':
-      return `t${JSON.stringify(input.cut ?? null)}${input.text}`;
+      return JSON.stringify(input.cut ?? null) + input.text;
     case 'pair':
-      return `p${JSON.stringify([input.cut, input.instruction, input.query, input.document])}`;
+      return JSON.stringify([input.cut, input.instruction, input.query, input.document]);
   }
 }

@@ -51,8 +51,8 @@ export class Item {
   readonly job: JobOfItems;
   /** Calls that this item was in and that failed. */
   failedCalls = 0;
-  /** Called when the last waiter leaves. */
-  onAbandoned: (() => void) | undefined;
+  /** Called when the last waiter leaves; set by the queue while it waits, and by the call that it is in. */
+  onAbandoned: ((item: Item) => void) | undefined;
   /** `host:port` of the model server that a call took it to last; null while it waits. */
   upstream: string | null = null;
   /** When it came, performance.now(). */
@@ -94,10 +94,9 @@ export class Item {
   }
 
   leave(waiter: Waiter): void {
-    this.#waiters.delete(waiter);
-    if (!this.isAbandoned) return;
+    if (!this.#waiters.delete(waiter) || !this.isAbandoned) return;
     this.#settle();
-    this.onAbandoned?.();
+    this.onAbandoned?.(this);
   }
 
   resolve(result: ItemResult): void {

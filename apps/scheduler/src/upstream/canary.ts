@@ -12,6 +12,8 @@ const normTolerance = 0.01;
 export interface CanaryOptions {
   wire: () => Wire;
   inputs: () => Promise<PreparedInput[]>;
+  /** The numbers of a canary that came out right: what they are tells one model from another. */
+  onNumbers: (numbers: Float32Array) => void;
 }
 
 /**
@@ -30,6 +32,7 @@ export function embeddingCanary(options: CanaryOptions) {
     if (first.length !== second.length) fail('its vectors are of different sizes');
     if (first.every((value, index) => value === second[index])) fail('different texts get the same vector');
     upstream.dimensions = first.length;
+    options.onNumbers(Float32Array.of(...first, ...second));
   };
 }
 
@@ -79,6 +82,7 @@ export function rerankerCanary(options: RerankerCanaryOptions) {
       ? relevant >= leastRelevant && irrelevant <= mostIrrelevant
       : !isForeign || irrelevant - relevant < untrainedSpread;
     if (!isRight) fail(`${isTold}: its head or its template is wrong. ${headAdvice}`);
+    options.onNumbers(Float32Array.of(relevant, irrelevant));
   };
 }
 

@@ -64,14 +64,11 @@ export class UpstreamPool {
     return this.#available(performance.now()).length;
   }
 
-  /** Calls under way on all servers. */
-  get calls(): number {
-    return this.upstreams.reduce((sum, { calls }) => sum + calls, 0);
-  }
-
-  /** Whether there is nothing to hope for now: every server was asked, and none can answer. */
+  /** Whether there is nothing to hope for now: every server was asked, and none can answer. One that is being tried may. */
   get isDown(): boolean {
-    return !this.isReady && this.upstreams.every(upstream => upstream.isKnown);
+    const now = performance.now();
+    const isLost = (upstream: Upstream) => upstream.isKnown && !upstream.isSuspected(now);
+    return !this.isReady && this.upstreams.every(isLost);
   }
 
   /**
@@ -98,27 +95,45 @@ export class UpstreamPool {
     return best;
   }
 
-  /** Runs a call that is no batch (tokenize) on an available server; once more when that one fails. Throws RequestError. */
+  /** The server with the least to do of those that can answer, other than `except`; null when there is none. */
+  best(except: Upstream | null = null): Upstream | null {
+    const now = performance.now();
+    const [first = null, ...others] = this.#available(now).filter(upstream => upstream !== except);
+    return others.reduce(
+      (best, upstream) => (best && isBetter(upstream, best, now) ? upstream : best),
+      first,
+    );
+  }
+
+  /** Runs a call that is no batch (tokenize) on an available server; once more, elsewhere if it can be. Throws RequestError. */
   async run<T>(signal: AbortSignal, call: (upstream: Upstream) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      const upstream = this.#choose();
+    for (let failedOn: Upstream | null = null; ; ) {
+      const upstream: Upstream | null = this.best(failedOn) ?? this.best();
+      if (upstream === null) throw this.unavailable();
       try {
         return await call(upstream);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         if (!(error instanceof UpstreamFailure)) throw error;
         if (error.isRefusalOfRequest) throw refusalFor(error, this.model.served_name);
-        await this.failed(upstream, error);
-        if (attempt === 1) continue;
-        this.#choose(); // none left: 503, the model is down
+        const probed = this.failed(upstream);
+        if (failedOn === null && this.best(upstream) === null) await probed;
+        if (failedOn === null) {
+          failedOn = upstream;
+          continue;
+        }
+        if (!this.isReady) throw this.unavailable();
         throw this.failedTwice(error);
       }
     }
   }
 
-  /** Counts a failure of a server and finds out at once whether it is alive. */
-  async failed(upstream: Upstream, _failure: UpstreamFailure): Promise<void> {
-    upstream.breaker.failed(performance.now());
+  /**
+   * Counts a failure of a server, unless it is of a part of a batch that was counted, and finds out at once whether the
+   * server is alive.
+   */
+  async failed(upstream: Upstream, isPart = false): Promise<void> {
+    if (!isPart) upstream.breaker.failed(performance.now());
     await upstream.probe();
     this.#options.onChange();
   }
@@ -189,6 +204,7 @@ export class UpstreamPool {
         url: upstream.url,
         isReady: upstream.isAvailable(now),
         reason: reasonOf(upstream),
+        isBreakerOpen: upstream.breaker.needsTrial,
         inFlight: upstream.calls,
         outstandingTokens: upstream.outstandingTokens,
         latencyMs: upstream.latencyMs,
@@ -214,38 +230,38 @@ export class UpstreamPool {
     return this.upstreams.filter(upstream => upstream.isAvailable(now));
   }
 
-  #choose(): Upstream {
-    const now = performance.now();
-    const [first, ...others] = this.#available(now);
-    if (!first) throw this.unavailable();
-    return others.reduce((best, upstream) => (isBetter(upstream, best, now) ? upstream : best), first);
-  }
-
   #reason(): string {
     const reasons = this.upstreams.map(reasonOf).filter(reason => reason !== null);
     return this.#options.describeProcess()?.text ?? reasons[0] ?? 'its server is being tried';
   }
 
   async #watch(upstream: Upstream): Promise<void> {
-    const seen = () => `${upstream.isAvailable(performance.now())} ${upstream.reason}`;
+    const seen = () => `${upstream.isAvailable(performance.now())} ${reasonOf(upstream)}`;
     const stepOf = () =>
       upstream.isAvailable(performance.now()) ? null : (this.#options.describeProcess()?.text ?? null);
-    for (let lastStep: string | null = null; !this.#stop.signal.aborted; ) {
-      const before = seen();
-      await upstream.probe();
-      const step = stepOf();
-      if (seen() !== before || step !== lastStep) this.#options.onChange();
+    let lastSeen = seen();
+    let lastStep: string | null = null;
+    const tell = () => {
+      const [now, step] = [seen(), stepOf()];
+      if (now !== lastSeen || step !== lastStep) this.#options.onChange();
+      lastSeen = now;
       lastStep = step;
+    };
+    while (!this.#stop.signal.aborted) {
+      tell(); // a canary may take long
+      await upstream.probe();
+      tell();
       const pause = upstream.isAvailable(performance.now()) ? probeReadyMs : probeDownMs;
       await delay(pause, null, { signal: this.#stop.signal, ref: false }).catch(() => {});
     }
   }
 }
 
-const reasonOf = ({ reason, isDraining, breaker }: Upstream): string | null => {
-  if (reason !== null) return reason;
-  if (isDraining) return 'is about to be stopped';
-  return breaker.needsTrial ? 'failed too often, waiting for a trial' : null;
+const reasonOf = (upstream: Upstream): string | null => {
+  if (upstream.reason !== null) return upstream.reason;
+  if (upstream.isDraining) return 'is about to be stopped';
+  if (upstream.breaker.needsTrial) return 'failed too often, waiting for a trial';
+  return upstream.isSuspected(performance.now()) ? 'answers no call, is being tried' : null;
 };
 
 /** Fewer tokens under way, then lower latency of late. */

@@ -1,8 +1,10 @@
-import { Pool } from 'undici';
+import type { Pool } from 'undici';
 import { Pace } from '../batch/pace.ts';
 import { Breaker } from './breaker.ts';
 import { RecentCalls } from './recent-calls.ts';
+import { Silence } from './silence.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
+import { createPool, request, unlessAborted } from './upstream-request.ts';
 
 /** What a model server says of itself on /v1/models. */
 export interface ServerFacts {
@@ -25,13 +27,15 @@ export interface UpstreamOptions {
 const probeTimeoutMs = 5000;
 /** Longest wait for the canary: the first inference after a start may compile kernels. */
 const canaryTimeoutMs = 120_000;
+/**
+ * A server is suspected when it has answered nothing for this long in milliseconds, and for so many of its usual calls. Then
+ * its canary must be answered within this time, which is that of a slow server's largest call.
+ */
+const leastPatienceMs = 10_000;
+const patienceCalls = 10;
+const suspectCanaryTimeoutMs = 60_000;
 /** Failed probes in a row after which a ready server counts as down, unless nobody listens. */
 const toleratedProbeFailures = 3;
-/**
- * Idle connections are dropped before the server drops them (vLLM after 5 s unless told otherwise), else a call could
- * meet a socket that is being closed.
- */
-const keepAliveMs = 4000;
 /** Batches are few and large; the rest is for tokenize calls and probes. */
 const maxConnections = 64;
 /** A server that has just become ready is given its full share of the load over this time, in milliseconds. */
@@ -66,6 +70,7 @@ export class Upstream {
   /** It is about to be stopped: gets no more calls. */
   isDraining = false;
   readonly recent = new RecentCalls();
+  readonly #silence = new Silence();
   /** Whether it was asked at least once. */
   isKnown = false;
   reason: string | null = 'not seen yet';
@@ -92,9 +97,17 @@ export class Upstream {
     this.#probes = createPool(origin, 1);
   }
 
-  /** Whether a batch may go there at all: ready, and its breaker closed. */
+  /** Whether a batch may go there at all: ready, its breaker closed, and answering. */
   isAvailable(now: number): boolean {
-    return this.isReady && !this.isDraining && !this.breaker.needsTrial && !this.breaker.isOpen(now);
+    const isRefused = this.breaker.needsTrial || this.breaker.isOpen(now);
+    return this.isReady && !this.isDraining && !isRefused && !this.isSuspected(now);
+  }
+
+  /** Whether its calls have got no answer for so long that only a canary can tell whether it still works. */
+  isSuspected(now: number): boolean {
+    return (
+      this.isReady && this.#silence.ms(now) > Math.max(leastPatienceMs, patienceCalls * this.pace.serviceMs)
+    );
   }
 
   /** Tokens under way, weighed up while the server is fresh: its caches are cold and its kernels uncompiled. */
@@ -108,21 +121,28 @@ export class Upstream {
     this.outstandingItems += items;
     this.outstandingTokens += tokens;
     this.pace.started(now);
+    this.#silence.began(now);
   }
 
-  /** A call was answered; `itemsWaiting` for this server since. */
+  /** A call was answered, if only by an error. */
+  answered(now: number): void {
+    this.#silence.broken(now);
+  }
+
+  /** A call got its results; `itemsWaiting` for this server since. */
   succeeded(now: number, durationMs: number, itemsWaiting: number): void {
-    this.breaker.succeeded();
     this.pace.ended(now, durationMs, this.outstandingItems + itemsWaiting);
     this.latencyMs =
       this.latencyMs === 0 ? durationMs : this.latencyMs + latencySmoothing * (durationMs - this.latencyMs);
   }
 
-  ended({ items, tokens }: BatchSize): void {
+  ended({ items, tokens }: BatchSize, now: number): void {
     this.calls--;
     this.outstandingItems -= items;
     this.outstandingTokens -= tokens;
-    if (this.calls === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    if (this.calls > 0) return;
+    this.#silence.paused(now);
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   /**
@@ -145,7 +165,8 @@ export class Upstream {
   async post(path: string, body: string, signal: AbortSignal, traceparent?: string): Promise<Buffer[]> {
     try {
       const untilDown = AbortSignal.any([signal, this.#down.signal]);
-      return await this.#request(this.#calls, { method: 'POST', path, body, traceparent }, untilDown);
+      const question = { method: 'POST', path: `${this.#pathPrefix}${path}`, body, traceparent } as const;
+      return await request(this.#calls, question, untilDown);
     } catch (error) {
       if (error instanceof UpstreamFailure && error.kind === 'refused') this.#setDown(error.message);
       throw error;
@@ -168,14 +189,16 @@ export class Upstream {
   async #probe(): Promise<void> {
     const now = performance.now();
     if (this.breaker.isOpen(now)) return;
-    const isTrial = !this.isReady || this.breaker.needsTrial;
+    const isSuspect = this.isSuspected(now);
+    const isTrial = !this.isReady || this.breaker.needsTrial || isSuspect;
     const life = this.#down;
     try {
       await this.#get('/health');
       if (isTrial) {
         this.model = parseServerFacts(await this.#get('/v1/models'));
-        await this.#canary(this, AbortSignal.timeout(canaryTimeoutMs));
+        await this.#canary(this, AbortSignal.timeout(isSuspect ? suspectCanaryTimeoutMs : canaryTimeoutMs));
         this.breaker.trialSucceeded();
+        this.#silence.broken(performance.now());
       }
       // It went down meanwhile, or was drained: the next probe tells.
       if (life !== this.#down) return;
@@ -186,9 +209,12 @@ export class Upstream {
     } catch (error) {
       this.#failedProbes++;
       if (isTrial) this.breaker.trialFailed(performance.now());
-      const isDefinite = error instanceof UpstreamFailure && error.kind !== 'broken';
+      // It may have answered a call while its canary waited.
+      const isHung = isSuspect && this.isSuspected(performance.now());
+      const isDefinite = isHung || (error instanceof UpstreamFailure && error.kind !== 'broken');
       if (isDefinite || this.#failedProbes >= toleratedProbeFailures || !this.isReady) {
-        this.#setDown(error instanceof UpstreamFailure ? error.message : 'does not answer /health');
+        const silent = isHung ? 'answers no call' : 'does not answer /health';
+        this.#setDown(error instanceof UpstreamFailure ? error.message : silent);
       }
     }
   }
@@ -202,75 +228,9 @@ export class Upstream {
   }
 
   async #get(path: string): Promise<Buffer> {
-    const question = { method: 'GET', path, body: null } as const;
-    return Buffer.concat(await this.#request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs)));
+    const question = { method: 'GET', path: `${this.#pathPrefix}${path}`, body: null } as const;
+    return Buffer.concat(await request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs)));
   }
-
-  async #request(pool: Pool, request: UpstreamRequest, signal: AbortSignal): Promise<Buffer[]> {
-    const { method, path, body, traceparent } = request;
-    let status: number;
-    const pieces: Buffer[] = [];
-    try {
-      const asked = pool.request({
-        path: `${this.#pathPrefix}${path}`,
-        method,
-        body,
-        signal,
-        ...(body !== null && { headers: traceparent ? { ...jsonHeaders, traceparent } : jsonHeaders }),
-      });
-      const answer = await unlessAborted(asked, signal);
-      status = answer.statusCode;
-      for await (const piece of answer.body) pieces.push(piece as Buffer);
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      const code = (error as NodeJS.ErrnoException).code ?? '';
-      if (code === 'ECONNREFUSED')
-        throw new UpstreamFailure('refused', 'nobody listens on its port', { cause: error });
-      throw new UpstreamFailure('broken', `the connection broke (${code || 'unknown'})`, { cause: error });
-    }
-    if (status === 200) return pieces;
-    const { message, type } = parseErrorEnvelope(Buffer.concat(pieces));
-    throw new UpstreamFailure('status', `answered ${path} with status ${status}`, {
-      status,
-      serverMessage: message,
-      serverType: type,
-    });
-  }
-}
-
-interface UpstreamRequest {
-  method: 'GET' | 'POST';
-  path: string;
-  body: string | null;
-  traceparent?: string | undefined;
-}
-
-const jsonHeaders = { 'content-type': 'application/json' };
-
-function createPool(origin: string, connections: number): Pool {
-  return new Pool(origin, {
-    connections,
-    pipelining: 1,
-    keepAliveTimeout: keepAliveMs,
-    keepAliveMaxTimeout: keepAliveMs,
-    // The job's deadline bounds the wait; a long batch may take minutes.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connectTimeout: 5000,
-  });
-}
-
-/**
- * The promise, or the signal's reason as soon as it aborts. undici (8.12) looks at the signal of a request that waits for
- * a connection only when it gets one: a caller who left would hold a permit until then.
- */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 function parseServerFacts(bytes: Buffer): ServerFacts {
@@ -284,16 +244,5 @@ function parseServerFacts(bytes: Buffer): ServerFacts {
     };
   } catch (error) {
     throw new UpstreamFailure('nonsense', 'answered /v1/models with nonsense', { cause: error });
-  }
-}
-
-/** vLLM's envelope; up to 0.9 it had no `error` around it. */
-function parseErrorEnvelope(bytes: Buffer): { message: string; type: string } {
-  try {
-    const parsed = JSON.parse(bytes.toString()) as Record<string, unknown>;
-    const inner = (parsed.error ?? parsed) as Record<string, unknown>;
-    return { message: String(inner.message ?? ''), type: String(inner.type ?? '') };
-  } catch {
-    return { message: '', type: '' };
   }
 }
