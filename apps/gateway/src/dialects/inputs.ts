@@ -1,26 +1,44 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Truncation } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import { firstWrong, type ItemCheck, isText, isTokenId, listOf, lookedOver, mostItems } from './lists.ts';
 
 /** A model name; absent, null or empty leaves the choice to the route, as vLLM does. */
 export const modelName = z.string('model must be a string').nullish();
 
-// Emptiness is checked by listInputs, which names the place; the schema only tells of it (OpenAPI).
-const text = z.string().meta({ minLength: 1 });
-const tokenId = z.int().meta({ minimum: 0, maximum: 151_935, description: "An id of Qwen3's vocabulary." });
-const tokenIds = z.array(tokenId).meta({ minItems: 1 });
+// Emptiness is checked by listInputs, which names the place; the schemas only tell of it (OpenAPI).
+const text = { type: 'string', minLength: 1 };
+/** A token id in JSON Schema. */
+export const tokenId = {
+  type: 'integer',
+  minimum: 0,
+  maximum: 151_935,
+  description: "An id of Qwen3's vocabulary.",
+};
+const atLeastOne = (items: object) => ({ type: 'array', items, minItems: 1 });
 
-/** `input` of OpenAI's embeddings: a text, texts, token ids, or lists of token ids. */
-export const openaiInput = z.union(
-  [text, z.array(text).meta({ minItems: 1 }), tokenIds, z.array(tokenIds).meta({ minItems: 1 })],
-  {
-    error: 'input must be a string, a list of strings, a list of token ids, or a list of lists of token ids',
-  },
-);
+const isTokenIdList: ItemCheck = item => {
+  if (!Array.isArray(item)) return 'must be a list of token ids';
+  if (item.length > mostItems) return `holds more than ${mostItems} token ids`;
+  return item.every(id => isTokenId(id) === null) ? null : 'must be a list of token ids: integers from 0 up';
+};
+
+/** `input` of OpenAI's embeddings, called `name`: a text, texts, token ids, or lists of token ids, as its first item says. */
+export const openaiInput = (name: string) =>
+  lookedOver<string | string[] | number[] | number[][]>(
+    value => {
+      if (typeof value === 'string') return null;
+      const first = Array.isArray(value) ? value[0] : undefined;
+      const check = typeof first === 'number' ? isTokenId : Array.isArray(first) ? isTokenIdList : isText;
+      const what = 'a string, a list of strings, a list of token ids, or a list of lists of token ids';
+      return firstWrong(value, { name, what, check });
+    },
+    { anyOf: [text, atLeastOne(text), atLeastOne(tokenId), atLeastOne(atLeastOne(tokenId))] },
+  );
 
 /** A list of texts called `name`. */
 export const textList = (name: string) =>
-  z.array(text, { error: `${name} must be a list of strings` }).meta({ minItems: 1 });
+  listOf<string>(name, { what: 'a list of strings', check: isText, items: text }).meta({ minItems: 1 });
 
 /** A flag called `name`. */
 export const flag = (name: string) => z.boolean(`${name} must be true or false`);
@@ -48,7 +66,7 @@ export const priorityField = z
 
 /** The inputs of a request as a list, each one text or one list of token ids. Refuses what no model can embed. */
 export function listInputs(
-  input: z.infer<typeof openaiInput>,
+  input: string | string[] | number[] | number[][],
   field: string,
   limit: number,
 ): (string | number[])[] {

@@ -23,7 +23,7 @@ const formats = ['float', 'base64', 'bytes', 'bytes_only'] as const;
 
 const schema = z.object({
   model: modelName,
-  input: openaiInput,
+  input: openaiInput('input'),
   encoding_format: z
     .enum(formats, { error: `encoding_format must be one of ${formats.join(', ')}` })
     .nullish()

@@ -13,28 +13,44 @@ import {
   vllmTruncation,
   vllmTruncationFields,
 } from './inputs.ts';
+import { firstWrong, type ItemCheck, isText, listOf, lookedOver } from './lists.ts';
 import { best, scoringFields, scoringOf } from './rerank-fields.ts';
 
-const documentsError = 'documents must be a list of strings or of {"text": string}';
-const documents = z.union(
-  [
-    z.string(),
-    z
-      .array(z.union([z.string(), z.object({ text: z.string() }).loose()], { error: documentsError }), {
-        error: documentsError,
-      })
-      .meta({ minItems: 1 }),
-  ],
-  { error: documentsError },
-);
+/** Documents that come back are printed by JSON.stringify, which calls itself for each level. */
+const mostLevels = 64;
 
-/** With `rank_fields` a document is any object; its fields are checked when they are read. */
-const objects = z.array(z.union([z.string(), z.record(z.string(), z.unknown())]));
+/** One document, as one of the dialects here takes it. */
+type Document = string | Record<string, unknown>;
+
+const isDocument: ItemCheck = item => {
+  if (typeof item === 'string') return null;
+  if (typeof item !== 'object' || item === null || Array.isArray(item))
+    return `must be a string or ${object}`;
+  return isWithin(item, mostLevels) ? null : `is nested deeper than ${mostLevels} levels`;
+};
+const object = '{"text": string}';
+
+/** Whether a value has at most so many levels of lists and objects. */
+const isWithin = (value: unknown, levels: number): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (levels > 0 && Object.values(value).every(inner => isWithin(inner, levels - 1)));
+
+/** A list of documents, or one without a list around it, as vLLM takes it. */
+const documentsField = (document: object) => {
+  const what = `a list of strings or of ${object}`;
+  return lookedOver<string | Document[]>(
+    value =>
+      typeof value === 'string' ? null : firstWrong(value, { name: 'documents', what, check: isDocument }),
+    { anyOf: [{ type: 'string' }, { type: 'array', items: document, minItems: 1 }] },
+  );
+};
+const withText = { type: 'object', properties: { text: { type: 'string' } }, required: ['text'] };
 
 const common = z.object({
   model: modelName,
   query: textField('query').min(1, 'query is empty'),
-  documents,
+  documents: documentsField({ anyOf: [{ type: 'string' }, withText] }),
   top_n: integer('top_n', 0).nullish().meta({ description: '0 or absent: all.' }),
   priority: priorityField,
   ...scoringFields,
@@ -42,22 +58,32 @@ const common = z.object({
 });
 
 const v1Schema = common.extend({
-  documents: z.union([documents, objects], { error: documentsError }),
+  // With rank_fields a document is any object; its fields are checked when they are read.
+  documents: documentsField({ anyOf: [{ type: 'string' }, withText, { type: 'object' }] }),
   return_documents: flag('return_documents').nullish(),
-  rank_fields: z.array(z.string(), { error: 'rank_fields must be a list of field names' }).nullish().meta({
-    description: 'Cohere v1: fields of each document that are read, in this order; "text" when absent.',
-  }),
+  rank_fields: listOf<string>('rank_fields', {
+    what: 'a list of field names',
+    check: isText,
+    items: { type: 'string' },
+    max: 32,
+  })
+    .refine(
+      names => !Array.isArray(names) || new Set(names).size === names.length,
+      'rank_fields names a field twice',
+    )
+    .nullish()
+    .meta({
+      uniqueItems: true,
+      description: 'Cohere v1: fields of each document that are read, in this order; "text" when absent.',
+    }),
 });
 
-/** One document, as one of the dialects here takes it. */
-type Document = string | Record<string, unknown>;
-type RerankRequest = Omit<z.infer<typeof common>, 'documents'> & {
-  documents: string | Document[];
+type RerankRequest = z.infer<typeof common> & {
   rank_fields?: string[] | null | undefined;
 };
 
 function toJob(request: RerankRequest, { limits }: DialectContext): ScoreJob {
-  const given = listOf(request.documents);
+  const given = asList(request.documents);
   checkCount(given.length, 'documents', limits.inputs_per_request);
   return {
     kind: 'score',
@@ -99,7 +125,7 @@ export const rerankV1 = defineDialect({
   countInputs: job => job.documents.length,
   isBulk: request => (request.priority ?? 0) > 0,
   toAnswer: (result, request, { requestId }) => {
-    const given = listOf(request.documents);
+    const given = asList(request.documents);
     const isReturning = request.return_documents ?? true;
     return JSON.stringify({
       id: requestId,
@@ -143,7 +169,7 @@ export const cohereRerankV2 = defineDialect({
       results: best(result, request.top_n).map(({ index, score }) => ({ index, relevance_score: score })),
       meta: {
         api_version: { version: '2' },
-        billed_units: { search_units: searchUnits(listOf(request.documents).length) },
+        billed_units: { search_units: searchUnits(asList(request.documents).length) },
         tokens: { input_tokens: result.promptTokens },
       },
     }),
@@ -151,7 +177,7 @@ export const cohereRerankV2 = defineDialect({
 });
 
 /** vLLM takes one document without a list around it. */
-const listOf = (given: string | Document[]): Document[] => (typeof given === 'string' ? [given] : given);
+const asList = (given: string | Document[]): Document[] => (typeof given === 'string' ? [given] : given);
 
 const asObject = (document: Document) => (typeof document === 'string' ? { text: document } : document);
 

@@ -4,6 +4,7 @@ import { floatsOf, vectorsOf, vectorToJson } from '../wire/vectors-text.ts';
 import { defineDialect } from './dialect.ts';
 import { teiErrors } from './error-shapes.ts';
 import { checkCount, dimensionsField, flag, listInputs, only, openaiInput, textField } from './inputs.ts';
+import { isText, listOf } from './lists.ts';
 import { instructionFields, instructionOf, purposeField, queryOf } from './purpose.ts';
 
 const truncationFields = {
@@ -31,7 +32,7 @@ export const teiEmbed = defineDialect({
   summary: 'Embeddings for clients of Hugging Face text-embeddings-inference',
   role: 'embedding',
   schema: z.object({
-    inputs: openaiInput,
+    inputs: openaiInput('inputs'),
     ...truncationFields,
     prompt_name: purposeField('prompt_name'),
     normalize: only('normalize', true),
@@ -72,7 +73,11 @@ export const teiRerank = defineDialect({
   role: 'reranker',
   schema: z.object({
     query: textField('query').min(1, 'query is empty'),
-    texts: z.array(z.string(), { error: 'texts must be a list of strings' }).meta({ minItems: 1 }),
+    texts: listOf<string>('texts', {
+      what: 'a list of strings',
+      check: isText,
+      items: { type: 'string' },
+    }).meta({ minItems: 1 }),
     ...truncationFields,
     return_text: flag('return_text').nullish(),
     raw_scores: only('raw_scores', false),

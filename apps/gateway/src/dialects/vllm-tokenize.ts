@@ -1,7 +1,8 @@
 import type { DetokenizeJob, TokenizeJob } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
 import { defineDialect } from './dialect.ts';
-import { flag, modelName, textField } from './inputs.ts';
+import { flag, modelName, textField, tokenId } from './inputs.ts';
+import { isTokenId, listOf } from './lists.ts';
 
 /** vLLM's `POST /tokenize`. */
 export const vllmTokenize = defineDialect({
@@ -40,8 +41,10 @@ export const vllmDetokenize = defineDialect({
   role: 'named',
   schema: z.object({
     model: modelName,
-    tokens: z.array(z.int().min(0).meta({ maximum: 151_935 }), {
-      error: 'tokens must be a list of token ids',
+    tokens: listOf<number>('tokens', {
+      what: 'a list of token ids',
+      check: isTokenId,
+      items: tokenId,
     }),
   }),
   answer: z.object({ prompt: z.string() }),
