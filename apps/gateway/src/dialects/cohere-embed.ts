@@ -2,6 +2,7 @@ import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedJob, EmbedResult } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
 import { integerTypes, quantize } from '../wire/integer-types.ts';
+import { jsonList } from '../wire/json-parts.ts';
 import { floatsOf, numbersToJson, vectorsOf, vectorToBase64, vectorToJson } from '../wire/vectors-text.ts';
 import { type DialectContext, defineDialect } from './dialect.ts';
 import { cohereErrors } from './error-shapes.ts';
@@ -134,15 +135,6 @@ function toJob(request: EmbedRequest, { limits }: DialectContext): EmbedJob {
   const inputs = textsOf(request);
   checkTexts(inputs, request.texts ? 'texts' : 'inputs', limits.inputs_per_request);
   const truncate = request.truncate ?? 'END';
-  if (truncate === 'NONE' && request.max_tokens != null) {
-    throw new RequestError(
-      'invalid_request',
-      'max_tokens cuts, and truncate is NONE. Leave out one of them.',
-      {
-        param: 'max_tokens',
-      },
-    );
-  }
   return {
     kind: 'embed',
     inputs,
@@ -185,8 +177,9 @@ function* embeddingsByType(
     }
     yield '}';
   }
+  yield ',"texts":';
+  yield* jsonList(textsOf(request));
   const tail = {
-    texts: textsOf(request),
     meta: { api_version: { version }, billed_units: { input_tokens: result.promptTokens } },
     response_type: types === null ? 'embeddings_floats' : 'embeddings_by_type',
   };

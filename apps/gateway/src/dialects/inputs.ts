@@ -50,9 +50,18 @@ export const integer = (name: string, minimum: number) =>
 /** A text called `name`. */
 export const textField = (name: string) => z.string(`${name} must be a string`);
 
-/** A length of vectors called `name`. The most is Qwen3-Embedding-0.6B's; the scheduler knows the model's own. */
+/** The least length of vectors by the model card, and the most of Qwen3-Embedding-0.6B; the scheduler knows the model's own. */
+const [leastDimensions, mostDimensions] = [32, 1024];
+
+/** A length of vectors called `name`. */
 export const dimensionsField = (name: string) =>
-  integer(name, 1).meta({ maximum: 1024, description: 'Length of each vector: cut and normalised again.' });
+  z
+    .int(`${name} must be an integer`)
+    .min(
+      leastDimensions,
+      `${name} must be from ${leastDimensions} to the model's own length (${mostDimensions} for Qwen3-Embedding-0.6B)`,
+    )
+    .meta({ maximum: mostDimensions, description: 'Length of each vector: cut and normalised again.' });
 
 /** A wish that only one value can fulfil here: the other one would need numbers that are not made. */
 export const only = <const Value extends string | number | boolean>(name: string, value: Value) =>

@@ -95,7 +95,7 @@ export const openaiEmbeddings = defineDialect({
   modelOf: request => request.model ?? null,
   toJob: (request, { limits }): EmbedJob => {
     const inputs = listInputs(request.input, 'input', limits.inputs_per_request);
-    checkTwins(request);
+    checkNumberKind(request);
     const purpose = request.input_type ?? request.task;
     return {
       kind: 'embed',
@@ -123,19 +123,7 @@ export const openaiEmbeddings = defineDialect({
   },
 });
 
-/** Two names of one thing in one request leave open what is meant. */
-function checkTwins(request: EmbeddingsRequest): void {
-  for (const [one, other] of [
-    ['input_type', 'task'],
-    ['dimensions', 'output_dimension'],
-    ['instruction', 'instruct'],
-    ['output_dtype', 'embedding_type'],
-  ] as const) {
-    if (request[one] == null || request[other] == null) continue;
-    throw new RequestError('invalid_request', `${one} and ${other} are the same thing. Send one of them.`, {
-      param: other,
-    });
-  }
+function checkNumberKind(request: EmbeddingsRequest): void {
   if (request.embed_dtype == null || integerTypeOf(request) === null) return;
   throw new RequestError(
     'invalid_request',

@@ -1,6 +1,7 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
-import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
+import type { ScoreJob, ScoreResult } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import { jsonList, jsonWithList } from '../wire/json-parts.ts';
 import { type DialectContext, defineDialect } from './dialect.ts';
 import { cohereErrors } from './error-shapes.ts';
 import {
@@ -51,6 +52,7 @@ const common = z.object({
   model: modelName,
   query: textField('query').min(1, 'query is empty'),
   documents: documentsField({ anyOf: [{ type: 'string' }, withText] }),
+  return_documents: flag('return_documents').nullish(),
   top_n: integer('top_n', 0).nullish().meta({ description: '0 or absent: all.' }),
   priority: priorityField,
   ...scoringFields,
@@ -60,7 +62,6 @@ const common = z.object({
 const v1Schema = common.extend({
   // With rank_fields a document is any object; its fields are checked when they are read.
   documents: documentsField({ anyOf: [{ type: 'string' }, withText, { type: 'object' }] }),
-  return_documents: flag('return_documents').nullish(),
   rank_fields: listOf<string>('rank_fields', {
     what: 'a list of field names',
     check: isText,
@@ -95,6 +96,14 @@ function toJob(request: RerankRequest, { limits }: DialectContext): ScoreJob {
   };
 }
 
+const results = z.array(
+  z.object({
+    index: z.int(),
+    relevance_score: z.number(),
+    document: z.record(z.string(), z.unknown()).optional(),
+  }),
+);
+
 /**
  * `POST /v1/rerank` and `/rerank` for clients of vLLM, Jina and Cohere v1. vLLM and Jina return the documents unless told
  * otherwise, Cohere v1 does not; we do, since a client that does not look for them is not disturbed.
@@ -107,13 +116,7 @@ export const rerankV1 = defineDialect({
   answer: z.object({
     id: z.string(),
     model: z.string(),
-    results: z.array(
-      z.object({
-        index: z.int(),
-        relevance_score: z.number(),
-        document: z.record(z.string(), z.unknown()).optional(),
-      }),
-    ),
+    results,
     usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
     meta: z.object({
       api_version: z.object({ version: z.literal('1') }),
@@ -124,27 +127,18 @@ export const rerankV1 = defineDialect({
   toJob,
   countInputs: job => job.documents.length,
   isBulk: request => (request.priority ?? 0) > 0,
-  toAnswer: (result, request, { requestId }) => {
-    const given = asList(request.documents);
-    const isReturning = request.return_documents ?? true;
-    return JSON.stringify({
-      id: requestId,
-      model: result.model,
-      results: best(result, request.top_n).map(({ index, score }) => ({
-        index,
-        relevance_score: score,
-        ...(isReturning && { document: asObject(given[index] ?? '') }),
-      })),
-      usage: { prompt_tokens: result.promptTokens, total_tokens: result.promptTokens },
-      meta: {
-        api_version: { version: '1' },
-        billed_units: { search_units: searchUnits(given.length) },
+  toAnswer: (result, request, { requestId }) =>
+    jsonWithList(
+      { id: requestId, model: result.model },
+      ['results', resultsOf(result, request, request.return_documents ?? true)],
+      {
+        usage: { prompt_tokens: result.promptTokens, total_tokens: result.promptTokens },
+        meta: { api_version: { version: '1' }, billed_units: billedUnits(request) },
       },
-    });
-  },
+    ),
 });
 
-/** Cohere's `POST /v2/rerank`: never returns the documents. */
+/** Cohere's `POST /v2/rerank`: returns the documents only when asked to, as clients of version 1 (LiteLLM) do. */
 export const cohereRerankV2 = defineDialect({
   name: 'cohere-v2',
   summary: 'Rerank for clients of Cohere, version 2',
@@ -152,7 +146,7 @@ export const cohereRerankV2 = defineDialect({
   schema: common,
   answer: z.object({
     id: z.string(),
-    results: z.array(z.object({ index: z.int(), relevance_score: z.number() })),
+    results,
     meta: z.object({
       api_version: z.object({ version: z.literal('2') }),
       billed_units: z.object({ search_units: z.int() }),
@@ -164,15 +158,17 @@ export const cohereRerankV2 = defineDialect({
   countInputs: job => job.documents.length,
   isBulk: request => (request.priority ?? 0) > 0,
   toAnswer: (result, request, { requestId }) =>
-    JSON.stringify({
-      id: requestId,
-      results: best(result, request.top_n).map(({ index, score }) => ({ index, relevance_score: score })),
-      meta: {
-        api_version: { version: '2' },
-        billed_units: { search_units: searchUnits(asList(request.documents).length) },
-        tokens: { input_tokens: result.promptTokens },
+    jsonWithList(
+      { id: requestId },
+      ['results', resultsOf(result, request, request.return_documents ?? false)],
+      {
+        meta: {
+          api_version: { version: '2' },
+          billed_units: billedUnits(request),
+          tokens: { input_tokens: result.promptTokens },
+        },
       },
-    }),
+    ),
   errors: cohereErrors,
 });
 
@@ -197,5 +193,17 @@ function textOf(document: Document, rankFields: readonly string[] | null | undef
   return values.join('\n');
 }
 
+/** The results, the best first. */
+function resultsOf(result: ScoreResult, request: RerankRequest, isReturning: boolean): Iterable<string> {
+  const given = asList(request.documents);
+  return jsonList(best(result, request.top_n), ({ index, score }) => ({
+    index,
+    relevance_score: score,
+    ...(isReturning && { document: asObject(given[index] ?? '') }),
+  }));
+}
+
 /** Cohere bills a search for up to 100 documents (docs.cohere.com, pricing). */
-const searchUnits = (documentCount: number) => Math.ceil(documentCount / 100);
+const billedUnits = ({ documents }: RerankRequest) => ({
+  search_units: Math.ceil(asList(documents).length / 100),
+});

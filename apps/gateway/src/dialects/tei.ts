@@ -1,11 +1,13 @@
 import type { EmbedJob, ScoreJob, Truncation } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import { jsonList } from '../wire/json-parts.ts';
 import { floatsOf, vectorsOf, vectorToJson } from '../wire/vectors-text.ts';
 import { defineDialect } from './dialect.ts';
 import { teiErrors } from './error-shapes.ts';
 import { checkCount, dimensionsField, flag, listInputs, only, openaiInput, textField } from './inputs.ts';
 import { isText, listOf } from './lists.ts';
 import { instructionFields, instructionOf, purposeField, queryOf } from './purpose.ts';
+import { best } from './rerank-fields.ts';
 
 const truncationFields = {
   truncate: flag('truncate').nullish(),
@@ -99,11 +101,11 @@ export const teiRerank = defineDialect({
     };
   },
   countInputs: job => job.documents.length,
-  toAnswer: (result, request) =>
-    JSON.stringify(
-      result.scores
-        .map((score, index) => ({ index, score, ...(request.return_text && { text: request.texts[index] }) }))
-        .sort((a, b) => b.score - a.score),
-    ),
+  toAnswer: (result, { texts, return_text: isReturning }) =>
+    jsonList(best(result, 0), ({ index, score }) => ({
+      index,
+      score,
+      ...(isReturning && { text: texts[index] }),
+    })),
   errors: teiErrors,
 });

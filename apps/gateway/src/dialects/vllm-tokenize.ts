@@ -1,5 +1,6 @@
 import type { DetokenizeJob, TokenizeJob } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import { jsonList, jsonNumbers } from '../wire/json-parts.ts';
 import { defineDialect } from './dialect.ts';
 import { flag, modelName, textField, tokenId } from './inputs.ts';
 import { isTokenId, listOf } from './lists.ts';
@@ -30,8 +31,14 @@ export const vllmTokenize = defineDialect({
     returnTokenStrs: request.return_token_strs ?? false,
   }),
   countInputs: () => 1,
-  toAnswer: ({ tokens, tokenStrs, maxModelLen }) =>
-    JSON.stringify({ count: tokens.length, max_model_len: maxModelLen, tokens, token_strs: tokenStrs }),
+  *toAnswer({ tokens, tokenStrs, maxModelLen }) {
+    yield `{"count":${tokens.length},"max_model_len":${maxModelLen},"tokens":`;
+    yield* jsonNumbers(tokens);
+    yield ',"token_strs":';
+    if (tokenStrs === null) yield 'null';
+    else yield* jsonList(tokenStrs);
+    yield '}';
+  },
 });
 
 /** vLLM's `POST /detokenize`. */

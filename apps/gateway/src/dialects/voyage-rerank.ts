@@ -1,16 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import { jsonList, jsonWithList } from '../wire/json-parts.ts';
 import { defineDialect } from './dialect.ts';
 import { checkCount, flag, integer, modelName, textField, textList } from './inputs.ts';
 import { instructionFields, instructionOf } from './purpose.ts';
-import { best } from './rerank-fields.ts';
+import { best, type Ranked } from './rerank-fields.ts';
+
+/** Whether a request comes from Voyage's own client. */
+export const isFromVoyage = (headers: IncomingHttpHeaders) =>
+  /voyage/i.test(`${headers['user-agent'] ?? ''} ${headers['x-fern-sdk-name'] ?? ''}`);
 
 /** Whether a request on a rerank path is Voyage's: by its fields, or because its own client says so. */
 export const isVoyages = (body: Record<string, unknown>, headers: IncomingHttpHeaders) =>
-  'top_k' in body ||
-  'truncation' in body ||
-  /voyage/i.test(`${headers['user-agent'] ?? ''} ${headers['x-fern-sdk-name'] ?? ''}`);
+  'top_k' in body || 'truncation' in body || isFromVoyage(headers);
 
 /** Voyage's `POST /v1/rerank`: `top_k` for `top_n`, `data` for `results`, a document as a bare string. */
 export const voyageRerank = defineDialect({
@@ -49,15 +52,15 @@ export const voyageRerank = defineDialect({
     };
   },
   countInputs: job => job.documents.length,
-  toAnswer: (result, request) =>
-    JSON.stringify({
-      object: 'list',
-      data: best(result, request.top_k).map(({ index, score }) => ({
-        index,
-        relevance_score: score,
-        ...(request.return_documents && { document: request.documents[index] }),
-      })),
+  toAnswer: (result, { documents, ...request }) => {
+    const toItem = ({ index, score }: Ranked) => ({
+      index,
+      relevance_score: score,
+      ...(request.return_documents && { document: documents[index] }),
+    });
+    return jsonWithList({ object: 'list' }, ['data', jsonList(best(result, request.top_k), toItem)], {
       model: result.model,
       usage: { total_tokens: result.promptTokens },
-    }),
+    });
+  },
 });
