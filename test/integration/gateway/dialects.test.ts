@@ -564,6 +564,51 @@ test('errors of two dialects on one path are each in its own shape', async () =>
   assert.deepEqual([jina.status, jina.body.error.param], [400, 'documents']);
 });
 
+test('errors hold what the clients of their route read beside OpenAI’s member', async () => {
+  interface Known {
+    error: { message: string; code: string };
+    detail?: string;
+    message?: string;
+  }
+  for (const [path, body, members] of [
+    ['/v1/embeddings', { input: '' }, ['detail', 'error']],
+    ['/v1/rerank', { query: 'q', documents: [] }, ['detail', 'error', 'message']],
+    ['/v1/rerank', { query: 'q', documents: [], top_k: 1 }, ['detail', 'error', 'message']],
+    ['/score', { queries: 'q' }, ['error']],
+  ] as [string, Record<string, unknown>, string[]][]) {
+    const { body: answer } = await ask<Known>(path, body);
+    assert.deepEqual(Object.keys(answer).sort(), members, path);
+    assert.deepEqual(Object.keys(answer.error), ['message', 'type', 'param', 'code']);
+    for (const text of [answer.detail, answer.message])
+      assert.ok(text === undefined || text === answer.error.message);
+  }
+  const stranger = await system.post('/v1/rerank', {}, { authorization: 'Bearer er-nobody-knows-it' });
+  assert.deepEqual(Object.keys((await stranger.json()) as object).sort(), ['detail', 'error', 'message']);
+});
+
+test('distinct documents of equal score keep the order of the request', async () => {
+  // Scores are float32: among some thousand documents a few share one.
+  const query = 'ties';
+  const byScore = new Map<number, string[]>();
+  for (let round = 0; round < 5; round++) {
+    const documents = Array.from({ length: 2000 }, (_, index) => `document ${round * 2000 + index}`);
+    const { body } = await ask<Rerank>('/v1/rerank', { query, documents });
+    for (const { relevance_score: score, document } of body.results)
+      byScore.set(score, [...(byScore.get(score) ?? []), document?.text ?? '']);
+  }
+  const pairs = [...byScore.values()].filter(documents => documents.length > 1);
+  assert.ok(pairs.length > 0, 'no two documents have one score');
+  for (const tied of pairs) {
+    for (const documents of [tied, tied.toReversed()]) {
+      const { body } = await ask<Rerank>('/v1/rerank', { query, documents });
+      assert.deepEqual(
+        body.results.map(({ index }) => index),
+        documents.map((_, index) => index),
+      );
+    }
+  }
+});
+
 test('equal scores keep the order of their documents', async () => {
   const documents = Array.from({ length: 50 }, () => 'the same');
   const { body } = await ask<Rerank>('/v1/rerank', { query: createHash('md5').digest('hex'), documents });

@@ -5,6 +5,7 @@ import { encodeFloats, floatTypes } from '../wire/float-types.ts';
 import { integerTypes, quantize } from '../wire/integer-types.ts';
 import { floatsOf, numbersToJson, vectorsOf, vectorToBase64, vectorToJson } from '../wire/vectors-text.ts';
 import { defineDialect } from './dialect.ts';
+import { embeddingsErrors } from './error-shapes.ts';
 import {
   dimensionsField,
   flag,
@@ -121,6 +122,7 @@ export const openaiEmbeddings = defineDialect({
     const headers = request.encoding_format === 'bytes' ? metadataHeader(result, request, requestId) : {};
     return { contentType: 'application/octet-stream', headers, isDense: true };
   },
+  errors: embeddingsErrors,
 });
 
 function checkNumberKind(request: EmbeddingsRequest): void {

@@ -3,7 +3,7 @@ import type { ScoreJob, ScoreResult } from '@er-gateway/shared/scheduler-protoco
 import { z } from 'zod';
 import { jsonList, jsonWithList } from '../wire/json-parts.ts';
 import { type DialectContext, defineDialect } from './dialect.ts';
-import { cohereErrors } from './error-shapes.ts';
+import { cohereErrors, rerankErrors } from './error-shapes.ts';
 import {
   checkCount,
   flag,
@@ -136,6 +136,7 @@ export const rerankV1 = defineDialect({
         meta: { api_version: { version: '1' }, billed_units: billedUnits(request) },
       },
     ),
+  errors: rerankErrors,
 });
 
 /** Cohere's `POST /v2/rerank`: returns the documents only when asked to, as clients of version 1 (LiteLLM) do. */

@@ -3,6 +3,7 @@ import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
 import { jsonList, jsonWithList } from '../wire/json-parts.ts';
 import { defineDialect } from './dialect.ts';
+import { rerankErrors } from './error-shapes.ts';
 import { checkCount, flag, integer, modelName, textField, textList } from './inputs.ts';
 import { instructionFields, instructionOf } from './purpose.ts';
 import { best, type Ranked } from './rerank-fields.ts';
@@ -63,4 +64,5 @@ export const voyageRerank = defineDialect({
       usage: { total_tokens: result.promptTokens },
     });
   },
+  errors: rerankErrors,
 });
