@@ -83,6 +83,14 @@ test('feedback reads no further than the first wrong index', () => {
   );
 });
 
+test('checks that come later do not meet what is no list', () => {
+  const feedback = (fields: object) => () => parseBody(feedbackRequest, { request_id: 'x', ...fields });
+  assert.throws(feedback({ ranking: {}, rating: 1 }), refusal('ranking', /a list of indexes/));
+  assert.throws(feedback({ relevant: 7, rating: 1 }), refusal('relevant', /a list of indexes/));
+  const body = { query: 'q', documents: ['a'], rank_fields: {} };
+  assert.throws(() => parse('/v1/rerank', body), refusal('rank_fields', /a list of field names/));
+});
+
 test('rank_fields names each field once, and at most 32 of them', () => {
   const body = { query: 'q', documents: [{ a: 'x' }] };
   for (const rank_fields of [['a', 'b', 'a'], Array.from({ length: 33 }, (_, index) => `f${index}`)])

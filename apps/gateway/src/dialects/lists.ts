@@ -24,7 +24,8 @@ export const lookedOver = <Value>(look: (value: unknown) => Wrong | null, told: 
     .custom<Value>()
     .superRefine((value, context) => {
       const wrong = look(value);
-      if (wrong !== null) context.addIssue({ code: 'custom', ...wrong });
+      // Checks that come after this one read a value that is what it should be, or are not called.
+      if (wrong !== null) context.addIssue({ code: 'custom', continue: false, ...wrong });
     })
     .meta(told);
 

@@ -82,11 +82,12 @@ const contradictions: readonly (readonly [name: string, value: unknown, other: s
   ['truncate', 'NONE', 'max_tokens'],
 ];
 
-/** A field by its name, or by its path in an object. */
+/** A field by its name, or by its path in an object; undefined for null too. */
 function valueAt(body: Record<string, unknown>, path: string): unknown {
-  const [name = '', inner] = path.split('.');
-  const value = body[name] ?? undefined;
-  return inner === undefined ? value : ((value as Record<string, unknown> | undefined)?.[inner] ?? undefined);
+  const dot = path.indexOf('.');
+  if (dot < 0) return body[path] ?? undefined;
+  const outer = body[path.slice(0, dot)] as Record<string, unknown> | null | undefined;
+  return outer?.[path.slice(dot + 1)] ?? undefined;
 }
 
 /** Refuses a body that asks for what this dialect cannot do. Throws RequestError naming the field. */

@@ -81,6 +81,7 @@ export const openaiEmbeddings = defineDialect({
   summary: 'Embeddings for clients of OpenAI, vLLM, Jina and Voyage',
   role: 'embedding',
   schema,
+  example: { input: ['Hello, world!'], dimensions: 256 },
   answer: z.object({
     object: z.literal('list'),
     data: z.array(

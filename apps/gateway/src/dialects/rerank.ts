@@ -68,10 +68,7 @@ const v1Schema = common.extend({
     items: { type: 'string' },
     max: 32,
   })
-    .refine(
-      names => !Array.isArray(names) || new Set(names).size === names.length,
-      'rank_fields names a field twice',
-    )
+    .refine(names => new Set(names).size === names.length, 'rank_fields names a field twice')
     .nullish()
     .meta({
       uniqueItems: true,
@@ -113,6 +110,10 @@ export const rerankV1 = defineDialect({
   summary: 'Rerank for clients of vLLM, Jina and Cohere version 1',
   role: 'reranker',
   schema: v1Schema,
+  example: {
+    query: 'What is AI?',
+    documents: ['AI is artificial intelligence', { text: 'AI helps humans' }],
+  },
   answer: z.object({
     id: z.string(),
     model: z.string(),
@@ -145,6 +146,11 @@ export const cohereRerankV2 = defineDialect({
   summary: 'Rerank for clients of Cohere, version 2',
   role: 'reranker',
   schema: common,
+  example: {
+    query: 'What is AI?',
+    documents: ['AI is artificial intelligence', 'AI helps humans'],
+    top_n: 1,
+  },
   answer: z.object({
     id: z.string(),
     results,

@@ -41,6 +41,7 @@ export const teiEmbed = defineDialect({
     dimensions: dimensionsField('dimensions').nullish(),
     ...instructionFields,
   }),
+  example: { inputs: ['Hello, world!'], truncate: true },
   answer: z.array(z.array(z.number())),
   modelOf: () => null,
   toJob: (request, { limits }): EmbedJob => {
@@ -85,6 +86,7 @@ export const teiRerank = defineDialect({
     raw_scores: only('raw_scores', false),
     ...instructionFields,
   }),
+  example: { query: 'What is AI?', texts: ['AI is artificial intelligence', 'AI helps humans'] },
   answer: z.array(z.object({ index: z.int(), score: z.number(), text: z.string().optional() })),
   modelOf: () => null,
   toJob: (request, { limits }): ScoreJob => {

@@ -33,6 +33,7 @@ export const vllmScore = defineDialect({
   summary: 'Scores of pairs for clients of vLLM',
   role: 'reranker',
   schema,
+  example: { queries: 'What is AI?', documents: ['AI is artificial intelligence', 'AI helps humans'] },
   answer: z.object({
     id: z.string(),
     object: z.literal('list'),

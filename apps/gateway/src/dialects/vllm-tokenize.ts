@@ -16,6 +16,7 @@ export const vllmTokenize = defineDialect({
     add_special_tokens: flag('add_special_tokens').nullish(),
     return_token_strs: flag('return_token_strs').nullish(),
   }),
+  example: { prompt: 'Hello, world!' },
   answer: z.object({
     count: z.int(),
     max_model_len: z.int(),
@@ -54,6 +55,7 @@ export const vllmDetokenize = defineDialect({
       items: tokenId,
     }),
   }),
+  example: { tokens: [9707, 11, 1879, 0] },
   answer: z.object({ prompt: z.string() }),
   modelOf: request => request.model ?? null,
   toJob: (request, { role }): DetokenizeJob => ({ kind: 'detokenize', role, tokens: request.tokens }),

@@ -32,6 +32,11 @@ export const voyageRerank = defineDialect({
       .meta({ description: 'Cut documents that are too long; true when absent, as Voyage says.' }),
     ...instructionFields,
   }),
+  example: {
+    query: 'What is AI?',
+    documents: ['AI is artificial intelligence', 'AI helps humans'],
+    top_k: 1,
+  },
   answer: z.object({
     object: z.literal('list'),
     data: z.array(z.object({ index: z.int(), relevance_score: z.number(), document: z.string().optional() })),

@@ -126,7 +126,12 @@ function operationOf(route: DialectRoute, models: (role: Role | 'named') => stri
     summary: dialects.map(({ summary }) => summary).join('; '),
     requestBody: {
       required: true,
-      content: json(anyOf(dialects.map(dialect => requestSchema(dialect, models(dialect.role))))),
+      content: {
+        'application/json': {
+          schema: anyOf(dialects.map(dialect => requestSchema(dialect, models(dialect.role)))),
+          examples: Object.fromEntries(dialects.map(({ name, example }) => [name, { value: example }])),
+        },
+      },
     },
     responses: {
       200: {
