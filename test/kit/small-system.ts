@@ -28,6 +28,8 @@ export interface SmallSystem {
   /** SIGTERM; resolves when it has ended by itself. */
   terminate: (app: SmallSystemApp) => Promise<void>;
   start: (app: SmallSystemApp) => void;
+  /** Its process id now. */
+  pid: (app: SmallSystemApp) => number;
   /** What an app wrote to stdout and stderr so far. */
   output: (app: SmallSystemApp) => string;
   /** Ends all of it; resolves when nothing is left. */
@@ -132,6 +134,7 @@ export async function startSmallSystem({
     kill: app => end(app, 'SIGKILL'),
     terminate: app => end(app, 'SIGTERM'),
     start,
+    pid: app => children.get(app)?.pid ?? 0,
     output,
     stop,
   };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { clientPrograms } from '../kit/clients.ts';
+import { jinaCurls } from '../kit/jina-curls.ts';
 import { type SmallSystem, startSmallSystem } from '../kit/small-system.ts';
 import { vllmMaxModelLen, vllmPaths } from '../kit/vllm/paths.ts';
 import { startVllm } from '../kit/vllm/server.ts';
@@ -336,6 +337,40 @@ for (const [prompt, add_special_tokens] of [
     }
   });
 }
+
+test('Voyage’s, Cohere’s and TEI’s ways to rerank: vLLM’s scores, and its count of tokens where they tell one', async () => {
+  interface Theirs {
+    results: { index: number; relevance_score: number }[];
+    usage: { total_tokens: number };
+  }
+  type Ranked = { index: number; relevance_score?: number; score?: number }[];
+  const body = { query: 'What is AI?', documents };
+  const theirs = (await (await direct('reranker', '/rerank', body)).json()) as Theirs;
+  const voyage = (await (await through('/v1/rerank', { ...body, top_k: documents.length })).json()) as {
+    data: Ranked;
+    usage: { total_tokens: number };
+  };
+  const cohere = (await (await through('/v2/rerank', body)).json()) as {
+    results: Ranked;
+    meta: { tokens: { input_tokens: number } };
+  };
+  const tei = (await (await through('/rerank', { query: body.query, texts: documents })).json()) as Ranked;
+  const wanted = theirs.usage.total_tokens;
+  assert.deepEqual([voyage.usage.total_tokens, cohere.meta.tokens.input_tokens], [wanted, wanted]);
+  for (const ranked of [voyage.data, cohere.results, tei]) {
+    const scores = new Map(ranked.map(({ index, ...item }) => [index, item.relevance_score ?? item.score]));
+    for (const { index, relevance_score: score } of theirs.results)
+      assert.ok(Math.abs((scores.get(index) ?? Number.NaN) - score) <= scoreTolerance, `document ${index}`);
+  }
+});
+
+test('TEI’s way to embed: vLLM’s vectors', async () => {
+  const ours = (await (await through('/embed', { inputs: texts })).json()) as number[][];
+  const theirs = (await (await direct('embedding', '/v1/embeddings', { input: texts })).json()) as Embeddings;
+  for (const [index, { embedding }] of theirs.data.entries()) assertSame(ours[index], embedding);
+});
+
+test('Jina’s own curls work before a real vLLM', () => jinaCurls(system));
 
 for (const { name, run } of clientPrograms()) {
   test(`${name} works before a real vLLM`, { timeout: 900_000 }, () => run(system));

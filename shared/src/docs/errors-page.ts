@@ -13,8 +13,9 @@ Generated from shared/src/errors/catalogue.ts by \`npx node shared/src/docs/writ
 {"error": {"message": "what was wrong, the limit, the fix", "type": "…", "param": "the field, or null", "code": "…"}}
 \`\`\`
 
-Routes of Cohere's and of Text Embeddings Inference's kind (\`/v2/embed\`, \`/v2/rerank\`, \`/embed\`, \`/rerank\` with \`texts\`) answer in the
-form that their clients read; status and headers are the same.
+On \`/v1/embeddings\`, \`/v1/rerank\` and \`/rerank\` the message stands beside \`error\` too, as \`detail\` (Voyage, Jina), and on the last two as \`message\`
+(Cohere 1). Routes of Cohere's and of Text Embeddings Inference's kind (\`/v1/embed\`, \`/v2/embed\`, \`/v2/rerank\`, \`/embed\`, \`/info\`, \`/rerank\` with
+\`texts\`) answer in the form that their clients read; status and headers are the same.
 
 | status | code | type | meaning |
 |---|---|---|---|
@@ -23,6 +24,7 @@ ${rows.join('\n')}
 Headers: \`x-request-id\` names the request in the logs and the audit trail. \`Retry-After\` (seconds) and \`retry-after-ms\` come with 429 and
 503. \`x-ratelimit-limit-requests\`, \`x-ratelimit-remaining-requests\` and \`x-ratelimit-reset-requests\` come with every answer to a known key.
 
-Safe to repeat: 429, 502, 503 and 504. Embedding and scoring change nothing, so a repeated request does no harm.
+Safe to repeat: 429, 502, 503 and 504. Embedding and scoring change nothing, so a repeated request does no harm. 500 comes with \`x-should-retry: false\`,
+which OpenAI's clients obey.
 `;
 }

@@ -54,3 +54,8 @@ await assertSameRanking(old.results.map(result => [result.index, result.relevanc
 assert.equal(old.results[0].document.text, documents[old.results[0].index]);
 const floats = await v1.embed({ model: embeddingModel, texts, inputType: 'search_document' });
 assertSameVectors(floats.embeddings, await vectorsOf(texts));
+await assert.rejects(
+  v1.rerank({ model: rerankModel, query, documents: [] }),
+  error =>
+    error instanceof CohereError && error.statusCode === 400 && /documents is empty/.test(error.body.message),
+);

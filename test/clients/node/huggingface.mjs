@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { InferenceClient } from '@huggingface/inference';
 import { apiKey, assertSameVectors, query, texts, url, vectorsOf } from './reference.mjs';
 
@@ -6,4 +7,10 @@ assertSameVectors(await client.featureExtraction({ inputs: texts }), await vecto
 assertSameVectors(
   await client.featureExtraction({ inputs: [query], prompt_name: 'query', normalize: true, truncate: true }),
   await vectorsOf([query], { input_type: 'query' }),
+);
+await assert.rejects(
+  client.featureExtraction({ inputs: [''] }),
+  error =>
+    error.httpResponse?.status === 400 &&
+    /inputs\[0\] is empty/.test(JSON.stringify(error.httpResponse.body)),
 );

@@ -40,3 +40,16 @@ const compressed = await reranker.compressDocuments(
   query,
 );
 assert.equal(compressed[0].pageContent, documents[ranked[0].index]);
+await assert.rejects(
+  new CohereRerank({ client, model: 'nothing' }).rerank(documents, query),
+  error => error.statusCode === 404 && typeof error.body.message === 'string',
+);
+await assert.rejects(
+  new OpenAIEmbeddings({
+    apiKey: 'er-nobody-knows-this-key',
+    model: embeddingModel,
+    maxRetries: 0,
+    configuration: { baseURL: `${url}/v1` },
+  }).embedQuery(query),
+  error => error.status === 401,
+);

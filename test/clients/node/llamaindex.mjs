@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { OpenAIEmbedding } from '@llamaindex/openai';
 import { apiKey, assertSameVectors, embeddingModel, texts, url, vectorsOf } from './reference.mjs';
 
@@ -5,3 +6,5 @@ const embeddings = new OpenAIEmbedding({ apiKey, baseURL: `${url}/v1`, model: em
 const wanted = await vectorsOf(texts);
 assertSameVectors(await embeddings.getTextEmbeddings(texts), wanted);
 assertSameVectors([await embeddings.getTextEmbedding(texts[1])], [wanted[1]]);
+const wrong = new OpenAIEmbedding({ apiKey, baseURL: `${url}/v1`, model: 'nothing', maxRetries: 0 });
+await assert.rejects(wrong.getTextEmbeddings(texts), error => error.status === 404);

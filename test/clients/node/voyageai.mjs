@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { VoyageAIClient } from 'voyageai';
+import { VoyageAIClient, VoyageAIError } from 'voyageai';
 import {
   apiKey,
   assertSameRanking,
@@ -35,3 +35,9 @@ const best = await client.rerank({ model: rerankModel, query, documents, topK: 2
 assert.equal(best.data.length, 2);
 assert.equal(best.data[0].document, documents[best.data[0].index]);
 assert.ok(best.usage.totalTokens > 0);
+const stranger = new VoyageAIClient({ apiKey: 'er-nobody-knows-this-key', environment: `${url}/v1` });
+await assert.rejects(
+  stranger.embed({ model: embeddingModel, input: texts }),
+  error =>
+    error instanceof VoyageAIError && error.statusCode === 401 && typeof error.body.detail === 'string',
+);

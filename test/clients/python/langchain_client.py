@@ -1,6 +1,8 @@
+from cohere.errors import NotFoundError
 from langchain_cohere import CohereEmbeddings, CohereRerank
 from langchain_core.documents import Document
 from langchain_openai import OpenAIEmbeddings
+from openai import BadRequestError
 from reference import *
 
 wanted = vectors_of(TEXTS)
@@ -15,3 +17,13 @@ assert_same_vectors(cohere.embed_documents(TEXTS), wanted)
 assert_same_vectors([cohere.embed_query(QUERY)], as_query)
 ranked = CohereRerank(model=RERANK_MODEL, cohere_api_key=KEY, base_url=URL, top_n=len(DOCUMENTS)).rerank(DOCUMENTS, QUERY)
 assert_same_ranking([(result["index"], result["relevance_score"]) for result in ranked])
+
+for call, error in [
+    (lambda: openai.embed_documents([""]), BadRequestError),
+    (lambda: CohereRerank(model="nothing", cohere_api_key=KEY, base_url=URL).rerank(DOCUMENTS, QUERY), NotFoundError),
+]:
+    try:
+        call()
+        raise AssertionError("a wrong request was taken")
+    except error:
+        pass

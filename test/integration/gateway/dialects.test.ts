@@ -135,10 +135,24 @@ for (const [path, body] of [
   ['/v1/rerank', { query: 'q', documents: ['a'], chat_template: '{{ x }}' }],
   ['/v1/rerank', { query: 'q', documents: ['a'], chat_template_kwargs: { tools: [] } }],
   ['/v1/rerank', { query: 'q', documents: ['a'], top_k: 1, top_n: 1 }],
-  ['/v2/rerank', { query: 'q', documents: ['a'], return_documents: true }],
   ['/v2/rerank', { query: 'q', documents: ['a'], rank_fields: ['title'] }],
   ['/score', { queries: 'q', documents: 'a', top_n: 1 }],
   ['/score', { queries: 'q', text_1: 'q', documents: 'a' }],
+  ['/v1/embeddings', { input: 'a', truncate_dim: 64 }],
+  ['/v1/embeddings', { input: 'a', task_type: 'RETRIEVAL_QUERY' }],
+  ['/v1/embeddings', { input: 'a', text_type: 'query' }],
+  ['/v1/embeddings', { input: 'a', output_dimensionality: 64 }],
+  ['/v1/embeddings', { input: 'a', dimensions: 31 }],
+  ['/v1/embeddings', { input: 'a', truncation: true, truncate: false }],
+  ['/v1/embeddings', { input: 'a', truncation: false, truncate_prompt_tokens: 5 }],
+  ['/v1/rerank', { query: 'q', documents: ['a'], max_length: 64 }],
+  ['/v1/rerank', { query: 'q', documents: ['a'], score_threshold: 0.5 }],
+  ['/v1/rerank', { query: 'q', documents: ['a'], instruction: 'x', instruct: 'y' }],
+  ['/v1/rerank', { query: 'q', documents: ['a'], top_k: 1, instruction: 'x', instruct: 'y' }],
+  ['/v2/embed', { texts: ['a'], input_type: 'search_query', instruction: 'x', instruct: 'y' }],
+  ['/embed', { inputs: ['a'], instruction: 'x', instruct: 'y' }],
+  ['/rerank', { query: 'q', texts: ['a'], instruction: 'x', instruct: 'y' }],
+  ['/score', { queries: 'q', documents: 'a', instruction: 'x', chat_template_kwargs: { instruction: 'y' } }],
   ['/tokenize', { messages: [{ role: 'user', content: 'a' }] }],
 ] as [string, Record<string, unknown>][]) {
   test(`${path} refuses ${JSON.stringify(body)}, which would change the numbers, by name`, async () => {
@@ -152,6 +166,51 @@ for (const [path, body] of [
     );
   });
 }
+
+for (const [path, body] of [
+  ['/v2/rerank', { query: 'q', documents: ['a'], return_documents: false, raw_scores: false, top_n: 0 }],
+  ['/v1/rerank', { query: 'q', documents: ['a'], raw_scores: false, normalize: true, return_text: false }],
+  ['/rerank', { query: 'q', texts: ['a'], return_documents: false, use_activation: true }],
+  ['/v2/embed', { texts: ['a'], normalize: true, add_special_tokens: true, late_chunking: false }],
+  ['/embed', { inputs: 'a', normalized: true, padding: false, embed_dtype: 'float32' }],
+  ['/v1/embeddings', { input: 'a', truncation: true, truncate: true, truncate_prompt_tokens: 5 }],
+  ['/v1/embeddings', { input: 'a', instruction: 'x', instruct: 'x' }],
+] as [string, Record<string, unknown>][]) {
+  test(`${path} takes ${JSON.stringify(body)}, which asks for what is done anyway`, async () => {
+    const { status, body: answer } = await ask(path, body);
+    assert.equal(status, 200, JSON.stringify(answer));
+  });
+}
+
+test('/v2/rerank returns documents when asked to, and only then', async () => {
+  const documents = ['a', { text: 'b', id: 7 }];
+  const { body } = await ask<Rerank>('/v2/rerank', { query: 'q', documents, return_documents: true });
+  assert.deepEqual(
+    body.results.toSorted((a, b) => a.index - b.index).map(({ document }) => document),
+    [{ text: 'a' }, { text: 'b', id: 7 }],
+  );
+  const { body: plain } = await ask<Rerank>('/v2/rerank', { query: 'q', documents });
+  assert.ok(plain.results.every(result => !('document' in result)));
+});
+
+test('an empty instruction is none: it makes no query of a text, and a query has the model card’s', async () => {
+  const [plain] = await embed({ input: 'gravity' });
+  assert.deepEqual(await embed({ input: 'gravity', instruction: '' }), [plain]);
+  assert.deepEqual(await embed({ input: 'gravity', instruction: '', input_type: 'document' }), [plain]);
+  assert.deepEqual(
+    await embed({ input: 'gravity', instruction: '', input_type: 'query' }),
+    await embed({ input: `${prefix}gravity` }),
+  );
+});
+
+test('Voyage’s own client has over-length inputs cut unless it says otherwise, as Voyage does; others have not', async () => {
+  const body = { input: ['a', 'word '.repeat(maxModelLen + 5)], input_type: 'document' };
+  const voyages = { 'user-agent': 'Voyage/v1 PythonBindings/0.3' };
+  const cut = await ask('/v1/embeddings', body, voyages);
+  assert.deepEqual([cut.status, cut.headers.get('x-er-truncated')], [200, '1']);
+  assert.equal((await ask('/v1/embeddings', { ...body, truncation: false }, voyages)).status, 400);
+  assert.equal((await ask('/v1/embeddings', body)).status, 400);
+});
 
 test('fields that change nothing are ignored', async () => {
   const extra = { user: 'me', request_id: 'x', metadata: { a: 1 }, client_name: 'y', priority: 3 };
@@ -516,6 +575,51 @@ test('errors of two dialects on one path are each in its own shape', async () =>
   assert.deepEqual([tei.status, tei.body.error_type, typeof tei.body.error], [400, 'Validation', 'string']);
   const jina = await ask<Refusal>('/rerank', { query: 'q', documents: [] });
   assert.deepEqual([jina.status, jina.body.error.param], [400, 'documents']);
+});
+
+test('errors hold what the clients of their route read beside OpenAI’s member', async () => {
+  interface Known {
+    error: { message: string; code: string };
+    detail?: string;
+    message?: string;
+  }
+  for (const [path, body, members] of [
+    ['/v1/embeddings', { input: '' }, ['detail', 'error']],
+    ['/v1/rerank', { query: 'q', documents: [] }, ['detail', 'error', 'message']],
+    ['/v1/rerank', { query: 'q', documents: [], top_k: 1 }, ['detail', 'error', 'message']],
+    ['/score', { queries: 'q' }, ['error']],
+  ] as [string, Record<string, unknown>, string[]][]) {
+    const { body: answer } = await ask<Known>(path, body);
+    assert.deepEqual(Object.keys(answer).sort(), members, path);
+    assert.deepEqual(Object.keys(answer.error), ['message', 'type', 'param', 'code']);
+    for (const text of [answer.detail, answer.message])
+      assert.ok(text === undefined || text === answer.error.message);
+  }
+  const stranger = await system.post('/v1/rerank', {}, { authorization: 'Bearer er-nobody-knows-it' });
+  assert.deepEqual(Object.keys((await stranger.json()) as object).sort(), ['detail', 'error', 'message']);
+});
+
+test('distinct documents of equal score keep the order of the request', async () => {
+  // Scores are float32: among some thousand documents a few share one.
+  const query = 'ties';
+  const byScore = new Map<number, string[]>();
+  for (let round = 0; round < 5; round++) {
+    const documents = Array.from({ length: 2000 }, (_, index) => `document ${round * 2000 + index}`);
+    const { body } = await ask<Rerank>('/v1/rerank', { query, documents });
+    for (const { relevance_score: score, document } of body.results)
+      byScore.set(score, [...(byScore.get(score) ?? []), document?.text ?? '']);
+  }
+  const pairs = [...byScore.values()].filter(documents => documents.length > 1);
+  assert.ok(pairs.length > 0, 'no two documents have one score');
+  for (const tied of pairs) {
+    for (const documents of [tied, tied.toReversed()]) {
+      const { body } = await ask<Rerank>('/v1/rerank', { query, documents });
+      assert.deepEqual(
+        body.results.map(({ index }) => index),
+        documents.map((_, index) => index),
+      );
+    }
+  }
 });
 
 test('equal scores keep the order of their documents', async () => {

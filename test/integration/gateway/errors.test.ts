@@ -115,7 +115,7 @@ for (const [what, path, init, status, code, param] of [
     { body: '{"input":["a",1]}', headers: json },
     400,
     'invalid_request',
-    'input',
+    'input[1]',
   ],
   [
     'too many inputs',

@@ -37,7 +37,7 @@ after(async () => {
 
 /** A body that each route takes, to be broken. */
 const goodBodies: Record<string, Record<string, unknown>> = {
-  '/v1/embeddings': { input: ['a', 'b'], encoding_format: 'float', dimensions: 8 },
+  '/v1/embeddings': { input: ['a', 'b'], encoding_format: 'float', dimensions: 32 },
   '/v1/embed': { texts: ['a'], input_type: 'search_document' },
   '/v2/embed': { texts: ['a'], embedding_types: ['float', 'int8'] },
   '/embed': { inputs: ['a'], truncate: true },

@@ -2,34 +2,59 @@ import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedJob, EmbedResult } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
 import { integerTypes, quantize } from '../wire/integer-types.ts';
+import { jsonList } from '../wire/json-parts.ts';
 import { floatsOf, numbersToJson, vectorsOf, vectorToBase64, vectorToJson } from '../wire/vectors-text.ts';
 import { type DialectContext, defineDialect } from './dialect.ts';
 import { cohereErrors } from './error-shapes.ts';
 import { checkTexts, dimensionsField, integer, modelName, priorityField, textList } from './inputs.ts';
+import { type ItemCheck, listOf } from './lists.ts';
 import { instructionFields, instructionOf, purposeField, queryOf } from './purpose.ts';
 
 const embeddingTypes = ['float', ...integerTypes, 'base64'] as const;
 type EmbeddingType = (typeof embeddingTypes)[number];
 
 /** Cohere's mixed inputs, of which we take texts. */
-const mixedInput = z.object({
-  content: z
-    .array(
-      z.object({
-        type: z.literal('text', { error: 'only content of type "text" is known here' }),
-        text: z.string(),
-      }),
-    )
-    .meta({ minItems: 1 }),
+interface MixedInput {
+  content: { type: 'text'; text: string }[];
+}
+const isMixedInput: ItemCheck = item => {
+  const { content } = (item ?? {}) as { content?: unknown };
+  const isTexts =
+    Array.isArray(content) && content.every(part => part?.type === 'text' && typeof part.text === 'string');
+  return isTexts
+    ? null
+    : 'must be {"content": [{"type": "text", "text": string}]}: only texts are known here';
+};
+const textPart = {
+  type: 'object',
+  properties: { type: { const: 'text' }, text: { type: 'string' } },
+  required: ['type', 'text'],
+};
+const mixedInputs = listOf<MixedInput>('inputs', {
+  what: 'a list of {"content": [...]}',
+  check: isMixedInput,
+  items: {
+    type: 'object',
+    properties: { content: { type: 'array', items: textPart, minItems: 1 } },
+    required: ['content'],
+  },
 });
+
+const isEmbeddingType: ItemCheck = item =>
+  (embeddingTypes as readonly unknown[]).includes(item)
+    ? null
+    : `must be one of ${embeddingTypes.join(', ')}`;
 
 const fields = {
   model: modelName,
   input_type: purposeField('input_type'),
-  embedding_types: z
-    .array(z.enum(embeddingTypes, { error: `embedding_types knows ${embeddingTypes.join(', ')}` }))
-    .min(1, 'embedding_types is empty')
-    .nullish(),
+  embedding_types: listOf<EmbeddingType>('embedding_types', {
+    what: `a list of ${embeddingTypes.join(', ')}`,
+    check: isEmbeddingType,
+    items: { enum: embeddingTypes },
+    min: 1,
+    max: 32,
+  }).nullish(),
   truncate: z
     .enum(['NONE', 'START', 'END'], { error: 'truncate must be NONE, START or END' })
     .nullish()
@@ -42,7 +67,7 @@ const fields = {
 const v2Schema = z.object({
   ...fields,
   texts: textList('texts').nullish(),
-  inputs: z.array(mixedInput, { error: 'inputs must be a list of {"content": [...]}' }).nullish(),
+  inputs: mixedInputs.nullish(),
   output_dimension: dimensionsField('output_dimension').nullish(),
 });
 const v1Schema = z.object({ ...fields, texts: textList('texts') });
@@ -74,6 +99,7 @@ export const cohereEmbed = defineDialect({
   summary: 'Embeddings for clients of Cohere, version 2',
   role: 'embedding',
   schema: v2Schema,
+  example: { texts: ['Hello, world!'], input_type: 'search_document', embedding_types: ['float'] },
   answer: byType,
   modelOf: request => request.model ?? null,
   toJob,
@@ -95,6 +121,7 @@ export const cohereEmbedV1 = defineDialect({
   summary: 'Embeddings for clients of Cohere, version 1',
   role: 'embedding',
   schema: v1Schema,
+  example: { texts: ['Hello, world!'], input_type: 'search_query' },
   answer: z.union([byType, asFloats]),
   modelOf: request => request.model ?? null,
   toJob,
@@ -110,15 +137,6 @@ function toJob(request: EmbedRequest, { limits }: DialectContext): EmbedJob {
   const inputs = textsOf(request);
   checkTexts(inputs, request.texts ? 'texts' : 'inputs', limits.inputs_per_request);
   const truncate = request.truncate ?? 'END';
-  if (truncate === 'NONE' && request.max_tokens != null) {
-    throw new RequestError(
-      'invalid_request',
-      'max_tokens cuts, and truncate is NONE. Leave out one of them.',
-      {
-        param: 'max_tokens',
-      },
-    );
-  }
   return {
     kind: 'embed',
     inputs,
@@ -161,8 +179,9 @@ function* embeddingsByType(
     }
     yield '}';
   }
+  yield ',"texts":';
+  yield* jsonList(textsOf(request));
   const tail = {
-    texts: textsOf(request),
     meta: { api_version: { version }, billed_units: { input_tokens: result.promptTokens } },
     response_type: types === null ? 'embeddings_floats' : 'embeddings_by_type',
   };

@@ -36,6 +36,8 @@ export interface Dialect<Request = unknown, AnyJob extends Job = Job> {
   role: Role | 'named';
   /** Its requests. Fields that are in another dialect's and not in this one are refused (see number-fields.ts). */
   schema: z.ZodType<Request> & { shape: Readonly<Record<string, unknown>> };
+  /** A request that is answered with 200, for the OpenAPI document. */
+  example: Request;
   /** Its answers, for the OpenAPI document and the tests. */
   answer: z.ZodType;
   /** Name of the model that the request asks for; null when it leaves the choice to us. */

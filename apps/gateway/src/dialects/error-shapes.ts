@@ -9,18 +9,37 @@ export interface ErrorShape {
   toBody: (error: RequestError, requestId: string) => unknown;
 }
 
-/** OpenAI's, which Jina's, Voyage's and vLLM's clients read too. */
+const openaiSchema = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string(),
+  }),
+});
+const openaiBody = ({ message, type, param, code }: RequestError) => ({
+  error: { message, type, param, code },
+});
+
+/** OpenAI's, which vLLM's clients read too. */
 export const openaiErrors: ErrorShape = {
   name: 'OpenAIError',
-  schema: z.object({
-    error: z.object({
-      message: z.string(),
-      type: z.string(),
-      param: z.string().nullable(),
-      code: z.string(),
-    }),
-  }),
-  toBody: ({ message, type, param, code }) => ({ error: { message, type, param, code } }),
+  schema: openaiSchema,
+  toBody: openaiBody,
+};
+
+/** OpenAI's, with the `detail` that clients of Voyage (which take an error without it for none of theirs) and Jina read. */
+export const embeddingsErrors: ErrorShape = {
+  name: 'EmbeddingsError',
+  schema: openaiSchema.extend({ detail: z.string() }),
+  toBody: error => ({ ...openaiBody(error), detail: error.message }),
+};
+
+/** That, with the `message` that clients of Cohere version 1 read. */
+export const rerankErrors: ErrorShape = {
+  name: 'RerankError',
+  schema: openaiSchema.extend({ detail: z.string(), message: z.string() }),
+  toBody: error => ({ ...openaiBody(error), detail: error.message, message: error.message }),
 };
 
 /** Cohere's. */

@@ -1,26 +1,44 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Truncation } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import { firstWrong, type ItemCheck, isText, isTokenId, listOf, lookedOver, mostItems } from './lists.ts';
 
 /** A model name; absent, null or empty leaves the choice to the route, as vLLM does. */
 export const modelName = z.string('model must be a string').nullish();
 
-// Emptiness is checked by listInputs, which names the place; the schema only tells of it (OpenAPI).
-const text = z.string().meta({ minLength: 1 });
-const tokenId = z.int().meta({ minimum: 0, maximum: 151_935, description: "An id of Qwen3's vocabulary." });
-const tokenIds = z.array(tokenId).meta({ minItems: 1 });
+// Emptiness is checked by listInputs, which names the place; the schemas only tell of it (OpenAPI).
+const text = { type: 'string', minLength: 1 };
+/** A token id in JSON Schema. */
+export const tokenId = {
+  type: 'integer',
+  minimum: 0,
+  maximum: 151_935,
+  description: "An id of Qwen3's vocabulary.",
+};
+const atLeastOne = (items: object) => ({ type: 'array', items, minItems: 1 });
 
-/** `input` of OpenAI's embeddings: a text, texts, token ids, or lists of token ids. */
-export const openaiInput = z.union(
-  [text, z.array(text).meta({ minItems: 1 }), tokenIds, z.array(tokenIds).meta({ minItems: 1 })],
-  {
-    error: 'input must be a string, a list of strings, a list of token ids, or a list of lists of token ids',
-  },
-);
+const isTokenIdList: ItemCheck = item => {
+  if (!Array.isArray(item)) return 'must be a list of token ids';
+  if (item.length > mostItems) return `holds more than ${mostItems} token ids`;
+  return item.every(id => isTokenId(id) === null) ? null : 'must be a list of token ids: integers from 0 up';
+};
+
+/** `input` of OpenAI's embeddings, called `name`: a text, texts, token ids, or lists of token ids, as its first item says. */
+export const openaiInput = (name: string) =>
+  lookedOver<string | string[] | number[] | number[][]>(
+    value => {
+      if (typeof value === 'string') return null;
+      const first = Array.isArray(value) ? value[0] : undefined;
+      const check = typeof first === 'number' ? isTokenId : Array.isArray(first) ? isTokenIdList : isText;
+      const what = 'a string, a list of strings, a list of token ids, or a list of lists of token ids';
+      return firstWrong(value, { name, what, check });
+    },
+    { anyOf: [text, atLeastOne(text), atLeastOne(tokenId), atLeastOne(atLeastOne(tokenId))] },
+  );
 
 /** A list of texts called `name`. */
 export const textList = (name: string) =>
-  z.array(text, { error: `${name} must be a list of strings` }).meta({ minItems: 1 });
+  listOf<string>(name, { what: 'a list of strings', check: isText, items: text }).meta({ minItems: 1 });
 
 /** A flag called `name`. */
 export const flag = (name: string) => z.boolean(`${name} must be true or false`);
@@ -32,9 +50,18 @@ export const integer = (name: string, minimum: number) =>
 /** A text called `name`. */
 export const textField = (name: string) => z.string(`${name} must be a string`);
 
-/** A length of vectors called `name`. The most is Qwen3-Embedding-0.6B's; the scheduler knows the model's own. */
+/** The least length of vectors by the model card, and the most of Qwen3-Embedding-0.6B; the scheduler knows the model's own. */
+const [leastDimensions, mostDimensions] = [32, 1024];
+
+/** A length of vectors called `name`. */
 export const dimensionsField = (name: string) =>
-  integer(name, 1).meta({ maximum: 1024, description: 'Length of each vector: cut and normalised again.' });
+  z
+    .int(`${name} must be an integer`)
+    .min(
+      leastDimensions,
+      `${name} must be from ${leastDimensions} to the model's own length (${mostDimensions} for Qwen3-Embedding-0.6B)`,
+    )
+    .meta({ maximum: mostDimensions, description: 'Length of each vector: cut and normalised again.' });
 
 /** A wish that only one value can fulfil here: the other one would need numbers that are not made. */
 export const only = <const Value extends string | number | boolean>(name: string, value: Value) =>
@@ -48,7 +75,7 @@ export const priorityField = z
 
 /** The inputs of a request as a list, each one text or one list of token ids. Refuses what no model can embed. */
 export function listInputs(
-  input: z.infer<typeof openaiInput>,
+  input: string | string[] | number[] | number[][],
   field: string,
   limit: number,
 ): (string | number[])[] {

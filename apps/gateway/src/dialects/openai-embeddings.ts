@@ -5,6 +5,7 @@ import { encodeFloats, floatTypes } from '../wire/float-types.ts';
 import { integerTypes, quantize } from '../wire/integer-types.ts';
 import { floatsOf, numbersToJson, vectorsOf, vectorToBase64, vectorToJson } from '../wire/vectors-text.ts';
 import { defineDialect } from './dialect.ts';
+import { embeddingsErrors } from './error-shapes.ts';
 import {
   dimensionsField,
   flag,
@@ -23,7 +24,7 @@ const formats = ['float', 'base64', 'bytes', 'bytes_only'] as const;
 
 const schema = z.object({
   model: modelName,
-  input: openaiInput,
+  input: openaiInput('input'),
   encoding_format: z
     .enum(formats, { error: `encoding_format must be one of ${formats.join(', ')}` })
     .nullish()
@@ -80,6 +81,7 @@ export const openaiEmbeddings = defineDialect({
   summary: 'Embeddings for clients of OpenAI, vLLM, Jina and Voyage',
   role: 'embedding',
   schema,
+  example: { input: ['Hello, world!'], dimensions: 256 },
   answer: z.object({
     object: z.literal('list'),
     data: z.array(
@@ -95,7 +97,7 @@ export const openaiEmbeddings = defineDialect({
   modelOf: request => request.model ?? null,
   toJob: (request, { limits }): EmbedJob => {
     const inputs = listInputs(request.input, 'input', limits.inputs_per_request);
-    checkTwins(request);
+    checkNumberKind(request);
     const purpose = request.input_type ?? request.task;
     return {
       kind: 'embed',
@@ -121,21 +123,10 @@ export const openaiEmbeddings = defineDialect({
     const headers = request.encoding_format === 'bytes' ? metadataHeader(result, request, requestId) : {};
     return { contentType: 'application/octet-stream', headers, isDense: true };
   },
+  errors: embeddingsErrors,
 });
 
-/** Two names of one thing in one request leave open what is meant. */
-function checkTwins(request: EmbeddingsRequest): void {
-  for (const [one, other] of [
-    ['input_type', 'task'],
-    ['dimensions', 'output_dimension'],
-    ['instruction', 'instruct'],
-    ['output_dtype', 'embedding_type'],
-  ] as const) {
-    if (request[one] == null || request[other] == null) continue;
-    throw new RequestError('invalid_request', `${one} and ${other} are the same thing. Send one of them.`, {
-      param: other,
-    });
-  }
+function checkNumberKind(request: EmbeddingsRequest): void {
   if (request.embed_dtype == null || integerTypeOf(request) === null) return;
   throw new RequestError(
     'invalid_request',

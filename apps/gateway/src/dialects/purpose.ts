@@ -41,11 +41,11 @@ export const instructionFields = {
   instruct: textField('instruct').nullish().meta({ description: 'Another name of instruction.' }),
 };
 
-/** The instruction that a request gives; null when it gives none. */
+/** The instruction that a request gives; null when it gives none, or an empty one. */
 export const instructionOf = (request: {
   instruction?: string | null | undefined;
   instruct?: string | null | undefined;
-}): string | null => request.instruction ?? request.instruct ?? null;
+}): string | null => request.instruction || request.instruct || null;
 
 /**
  * Whether texts are embedded as queries, and with which instruction: as EmbedJob.query. An instruction makes queries of

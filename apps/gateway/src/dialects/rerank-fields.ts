@@ -25,18 +25,21 @@ export const scoringFields = {
 
 type ScoringRequest = { [name in keyof typeof scoringFields]?: z.infer<(typeof scoringFields)[name]> };
 
-/** Those as a job has them. The instruction in vLLM's chat_template_kwargs wins, as there. */
+/** Those as a job has them. */
 export const scoringOf = (request: ScoringRequest) => ({
-  instruction: request.chat_template_kwargs?.instruction ?? instructionOf(request),
+  instruction: request.chat_template_kwargs?.instruction || instructionOf(request),
   maxTokensPerQuery: request.max_tokens_per_query || null,
   maxTokensPerDocument: request.max_tokens_per_doc || null,
 });
 
+/** A document's place in the request, and its score. */
+export interface Ranked {
+  index: number;
+  score: number;
+}
+
 /** The scores from best to worst, equal ones in the order of their documents; 0 or nothing asks for all. */
-export function best(
-  result: ScoreResult,
-  topN: number | null | undefined,
-): { index: number; score: number }[] {
+export function best(result: ScoreResult, topN: number | null | undefined): Ranked[] {
   const ranked = result.scores.map((score, index) => ({ index, score })).sort((a, b) => b.score - a.score);
   return topN ? ranked.slice(0, topN) : ranked;
 }

@@ -6,7 +6,8 @@ import { cohereRerankV2, rerankV1 } from './rerank.ts';
 import { teiEmbed, teiRerank } from './tei.ts';
 import { vllmScore } from './vllm-score.ts';
 import { vllmDetokenize, vllmTokenize } from './vllm-tokenize.ts';
-import { isVoyages, voyageRerank } from './voyage-rerank.ts';
+import { voyageEmbeddings } from './voyage-embeddings.ts';
+import { isFromVoyage, isVoyages, voyageRerank } from './voyage-rerank.ts';
 
 /** A path and the languages that are spoken on it. */
 export interface DialectRoute {
@@ -27,7 +28,11 @@ const voyage: OtherDialect = { dialect: voyageRerank, when: isVoyages };
 
 /** Every route that does work for a model, and the language it speaks. */
 export const dialectRoutes: DialectRoute[] = [
-  { path: '/v1/embeddings', dialect: openaiEmbeddings },
+  {
+    path: '/v1/embeddings',
+    dialect: openaiEmbeddings,
+    others: [{ dialect: voyageEmbeddings, when: (_body, headers) => isFromVoyage(headers) }],
+  },
   { path: '/v1/embed', dialect: cohereEmbedV1 },
   { path: '/v2/embed', dialect: cohereEmbed },
   { path: '/embed', dialect: teiEmbed },

@@ -1,10 +1,13 @@
 import type { EmbedJob, ScoreJob, Truncation } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import { jsonList } from '../wire/json-parts.ts';
 import { floatsOf, vectorsOf, vectorToJson } from '../wire/vectors-text.ts';
 import { defineDialect } from './dialect.ts';
 import { teiErrors } from './error-shapes.ts';
 import { checkCount, dimensionsField, flag, listInputs, only, openaiInput, textField } from './inputs.ts';
+import { isText, listOf } from './lists.ts';
 import { instructionFields, instructionOf, purposeField, queryOf } from './purpose.ts';
+import { best } from './rerank-fields.ts';
 
 const truncationFields = {
   truncate: flag('truncate').nullish(),
@@ -31,13 +34,14 @@ export const teiEmbed = defineDialect({
   summary: 'Embeddings for clients of Hugging Face text-embeddings-inference',
   role: 'embedding',
   schema: z.object({
-    inputs: openaiInput,
+    inputs: openaiInput('inputs'),
     ...truncationFields,
     prompt_name: purposeField('prompt_name'),
     normalize: only('normalize', true),
     dimensions: dimensionsField('dimensions').nullish(),
     ...instructionFields,
   }),
+  example: { inputs: ['Hello, world!'], truncate: true },
   answer: z.array(z.array(z.number())),
   modelOf: () => null,
   toJob: (request, { limits }): EmbedJob => {
@@ -72,12 +76,17 @@ export const teiRerank = defineDialect({
   role: 'reranker',
   schema: z.object({
     query: textField('query').min(1, 'query is empty'),
-    texts: z.array(z.string(), { error: 'texts must be a list of strings' }).meta({ minItems: 1 }),
+    texts: listOf<string>('texts', {
+      what: 'a list of strings',
+      check: isText,
+      items: { type: 'string' },
+    }).meta({ minItems: 1 }),
     ...truncationFields,
     return_text: flag('return_text').nullish(),
     raw_scores: only('raw_scores', false),
     ...instructionFields,
   }),
+  example: { query: 'What is AI?', texts: ['AI is artificial intelligence', 'AI helps humans'] },
   answer: z.array(z.object({ index: z.int(), score: z.number(), text: z.string().optional() })),
   modelOf: () => null,
   toJob: (request, { limits }): ScoreJob => {
@@ -94,11 +103,11 @@ export const teiRerank = defineDialect({
     };
   },
   countInputs: job => job.documents.length,
-  toAnswer: (result, request) =>
-    JSON.stringify(
-      result.scores
-        .map((score, index) => ({ index, score, ...(request.return_text && { text: request.texts[index] }) }))
-        .sort((a, b) => b.score - a.score),
-    ),
+  toAnswer: (result, { texts, return_text: isReturning }) =>
+    jsonList(best(result, 0), ({ index, score }) => ({
+      index,
+      score,
+      ...(isReturning && { text: texts[index] }),
+    })),
   errors: teiErrors,
 });

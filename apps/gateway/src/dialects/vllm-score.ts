@@ -3,14 +3,10 @@ import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
 import { defineDialect } from './dialect.ts';
 import { checkCount, modelName, priorityField, vllmTruncation, vllmTruncationFields } from './inputs.ts';
+import { textOrTexts } from './lists.ts';
 import { scoringFields, scoringOf } from './rerank-fields.ts';
 
-const texts = (name: string) =>
-  z
-    .union([z.string(), z.array(z.string()).meta({ minItems: 1 })], {
-      error: `${name} must be a string or a list of strings`,
-    })
-    .nullish();
+const texts = (name: string) => textOrTexts(name).nullish();
 
 const leftNames = ['queries', 'text_1', 'data_1'] as const;
 const rightNames = ['documents', 'items', 'text_2', 'data_2'] as const;
@@ -37,6 +33,7 @@ export const vllmScore = defineDialect({
   summary: 'Scores of pairs for clients of vLLM',
   role: 'reranker',
   schema,
+  example: { queries: 'What is AI?', documents: ['AI is artificial intelligence', 'AI helps humans'] },
   answer: z.object({
     id: z.string(),
     object: z.literal('list'),

@@ -1,7 +1,9 @@
 import type { DetokenizeJob, TokenizeJob } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import { jsonList, jsonNumbers } from '../wire/json-parts.ts';
 import { defineDialect } from './dialect.ts';
-import { flag, modelName, textField } from './inputs.ts';
+import { flag, modelName, textField, tokenId } from './inputs.ts';
+import { isTokenId, listOf } from './lists.ts';
 
 /** vLLM's `POST /tokenize`. */
 export const vllmTokenize = defineDialect({
@@ -14,6 +16,7 @@ export const vllmTokenize = defineDialect({
     add_special_tokens: flag('add_special_tokens').nullish(),
     return_token_strs: flag('return_token_strs').nullish(),
   }),
+  example: { prompt: 'Hello, world!' },
   answer: z.object({
     count: z.int(),
     max_model_len: z.int(),
@@ -29,8 +32,14 @@ export const vllmTokenize = defineDialect({
     returnTokenStrs: request.return_token_strs ?? false,
   }),
   countInputs: () => 1,
-  toAnswer: ({ tokens, tokenStrs, maxModelLen }) =>
-    JSON.stringify({ count: tokens.length, max_model_len: maxModelLen, tokens, token_strs: tokenStrs }),
+  *toAnswer({ tokens, tokenStrs, maxModelLen }) {
+    yield `{"count":${tokens.length},"max_model_len":${maxModelLen},"tokens":`;
+    yield* jsonNumbers(tokens);
+    yield ',"token_strs":';
+    if (tokenStrs === null) yield 'null';
+    else yield* jsonList(tokenStrs);
+    yield '}';
+  },
 });
 
 /** vLLM's `POST /detokenize`. */
@@ -40,10 +49,13 @@ export const vllmDetokenize = defineDialect({
   role: 'named',
   schema: z.object({
     model: modelName,
-    tokens: z.array(z.int().min(0).meta({ maximum: 151_935 }), {
-      error: 'tokens must be a list of token ids',
+    tokens: listOf<number>('tokens', {
+      what: 'a list of token ids',
+      check: isTokenId,
+      items: tokenId,
     }),
   }),
+  example: { tokens: [9707, 11, 1879, 0] },
   answer: z.object({ prompt: z.string() }),
   modelOf: request => request.model ?? null,
   toJob: (request, { role }): DetokenizeJob => ({ kind: 'detokenize', role, tokens: request.tokens }),

@@ -1,16 +1,20 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ScoreJob } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import { jsonList, jsonWithList } from '../wire/json-parts.ts';
 import { defineDialect } from './dialect.ts';
+import { rerankErrors } from './error-shapes.ts';
 import { checkCount, flag, integer, modelName, textField, textList } from './inputs.ts';
 import { instructionFields, instructionOf } from './purpose.ts';
-import { best } from './rerank-fields.ts';
+import { best, type Ranked } from './rerank-fields.ts';
+
+/** Whether a request comes from Voyage's own client. */
+export const isFromVoyage = (headers: IncomingHttpHeaders) =>
+  /voyage/i.test(`${headers['user-agent'] ?? ''} ${headers['x-fern-sdk-name'] ?? ''}`);
 
 /** Whether a request on a rerank path is Voyage's: by its fields, or because its own client says so. */
 export const isVoyages = (body: Record<string, unknown>, headers: IncomingHttpHeaders) =>
-  'top_k' in body ||
-  'truncation' in body ||
-  /voyage/i.test(`${headers['user-agent'] ?? ''} ${headers['x-fern-sdk-name'] ?? ''}`);
+  'top_k' in body || 'truncation' in body || isFromVoyage(headers);
 
 /** Voyage's `POST /v1/rerank`: `top_k` for `top_n`, `data` for `results`, a document as a bare string. */
 export const voyageRerank = defineDialect({
@@ -28,6 +32,11 @@ export const voyageRerank = defineDialect({
       .meta({ description: 'Cut documents that are too long; true when absent, as Voyage says.' }),
     ...instructionFields,
   }),
+  example: {
+    query: 'What is AI?',
+    documents: ['AI is artificial intelligence', 'AI helps humans'],
+    top_k: 1,
+  },
   answer: z.object({
     object: z.literal('list'),
     data: z.array(z.object({ index: z.int(), relevance_score: z.number(), document: z.string().optional() })),
@@ -49,15 +58,16 @@ export const voyageRerank = defineDialect({
     };
   },
   countInputs: job => job.documents.length,
-  toAnswer: (result, request) =>
-    JSON.stringify({
-      object: 'list',
-      data: best(result, request.top_k).map(({ index, score }) => ({
-        index,
-        relevance_score: score,
-        ...(request.return_documents && { document: request.documents[index] }),
-      })),
+  toAnswer: (result, { documents, ...request }) => {
+    const toItem = ({ index, score }: Ranked) => ({
+      index,
+      relevance_score: score,
+      ...(request.return_documents && { document: documents[index] }),
+    });
+    return jsonWithList({ object: 'list' }, ['data', jsonList(best(result, request.top_k), toItem)], {
       model: result.model,
       usage: { total_tokens: result.promptTokens },
-    }),
+    });
+  },
+  errors: rerankErrors,
 });

@@ -7,7 +7,7 @@ import type { Logger } from '@er-gateway/shared/logger';
 import type { StateStore } from '@er-gateway/shared/state/store';
 import type { RequestHandler } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
-import { refuseUnknownNumberFields } from '../dialects/number-fields.ts';
+import { refuseContradictions, refuseUnknownNumberFields } from '../dialects/number-fields.ts';
 import { type DialectRoute, dialectOf } from '../dialects/table.ts';
 import type { SchedulerClient } from '../scheduler-client.ts';
 import { authenticate } from './authenticate.ts';
@@ -116,9 +116,10 @@ export function handleModelRequest(
   );
 }
 
-/** The body by its schema, numbers of unknown names refused. Throws RequestError with the first thing that is wrong. */
+/** The body by its schema; what would change numbers under a name that is unknown here, and what is said twice, is refused. Throws RequestError with the first thing that is wrong. */
 export function parseRequest(schema: Dialect['schema'], body: Record<string, unknown>): unknown {
   refuseUnknownNumberFields(body, schema.shape);
+  refuseContradictions(body);
   return parseBody(schema, body);
 }
 

@@ -3,6 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
+import { checkShape } from './body-shape.ts';
 import { ClientGone, type Exchange } from './exchange.ts';
 
 const decoders = {
@@ -15,7 +16,8 @@ const decoders = {
 
 /**
  * The request's JSON body, parsed. Stops reading at `maxBytes` (counted after decompression too, so that a small bomb
- * cannot grow). Throws RequestError: 415 for another type, charset or compression, 413 over the cap, 400 for no JSON.
+ * cannot grow). Throws RequestError: 415 for another type, charset or compression, 413 over the cap, 400 for no JSON and for
+ * far too many values.
  */
 export async function readJsonBody(exchange: Exchange, maxBytes: number): Promise<unknown> {
   checkContentType(exchange.req.headers['content-type']);
@@ -23,6 +25,7 @@ export async function readJsonBody(exchange: Exchange, maxBytes: number): Promis
   const body = await collect(exchange, maxBytes);
   if (!isUtf8(body)) throw invalid('The body is not valid UTF-8.');
   if (body.length === 0) throw invalid('The body is empty. Send a JSON object.');
+  checkShape(body);
   try {
     return JSON.parse(body.toString('utf8'));
   } catch (error) {

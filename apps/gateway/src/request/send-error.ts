@@ -36,6 +36,8 @@ export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): 
     res.setHeader('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
     res.setHeader('retry-after-ms', Math.max(1, Math.ceil(error.retryAfterMs)));
   }
+  // OpenAI's clients try again after any 5xx; the same request would find the same fault.
+  if (error.code === 'internal_error') res.setHeader('x-should-retry', 'false');
   stopReading(exchange);
   sendWhole(
     exchange,

@@ -1,5 +1,6 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { z } from 'zod';
+import { type ItemCheck, listOf } from '../dialects/lists.ts';
 import type { Exchange } from '../request/exchange.ts';
 import { parseRequest } from '../request/handle-request.ts';
 import { asObject } from '../request/parse-body.ts';
@@ -10,16 +11,22 @@ import type { SchedulerClient } from '../scheduler-client.ts';
 /** Longest list of documents that feedback can speak of. */
 const mostDocuments = 100_000;
 
-const index = (name: string) =>
-  z
-    .int(`${name} must be a list of integers`)
-    .min(0, `${name}: indexes begin with 0`)
-    .max(mostDocuments - 1, `${name}: no request has so many documents`);
+const isIndex: ItemCheck = item =>
+  Number.isInteger(item) && (item as number) >= 0 && (item as number) < mostDocuments
+    ? null
+    : 'must be the index of a document: an integer, and indexes begin with 0';
 const indexes = (name: string) =>
-  z
-    .array(index(name), { error: `${name} must be a list of indexes of documents` })
-    .min(1, `${name} must not be empty; when no document was relevant, send a rating of 1`)
-    .max(mostDocuments, `${name}: no request has so many documents`);
+  listOf<number>(name, {
+    what: 'a list of indexes of documents',
+    check: isIndex,
+    items: { type: 'integer', minimum: 0, maximum: mostDocuments - 1 },
+    max: mostDocuments,
+  })
+    .refine(
+      list => list.length !== 0,
+      `${name} must not be empty; when no document was relevant, send a rating of 1`,
+    )
+    .meta({ minItems: 1 });
 
 /** What callers say of an answer. Nothing else is taken: no texts. */
 export const feedbackRequest = z

@@ -117,12 +117,21 @@ const model = z.object({
 const health = z.object({ status: z.enum(['ok', 'degraded', 'unavailable']) });
 
 function operationOf(route: DialectRoute, models: (role: Role | 'named') => string[]) {
-  const dialects = [route.dialect, ...(route.others ?? []).map(({ dialect }) => dialect)];
+  const all = [route.dialect, ...(route.others ?? []).map(({ dialect }) => dialect)];
+  // Some differ only in what they do with the same body.
+  const dialects = all.filter(
+    ({ schema }, place) => all.findIndex(other => other.schema === schema) === place,
+  );
   return {
     summary: dialects.map(({ summary }) => summary).join('; '),
     requestBody: {
       required: true,
-      content: json(anyOf(dialects.map(dialect => requestSchema(dialect, models(dialect.role))))),
+      content: {
+        'application/json': {
+          schema: anyOf(dialects.map(dialect => requestSchema(dialect, models(dialect.role)))),
+          examples: Object.fromEntries(dialects.map(({ name, example }) => [name, { value: example }])),
+        },
+      },
     },
     responses: {
       200: {
