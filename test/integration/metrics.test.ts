@@ -77,6 +77,25 @@ test('refused requests count by their error code', async () => {
   assert.equal((await series('gateway')).get('er_request_errors_total{code=rate_limit_exceeded}'), 0);
 });
 
+test('the time of a failed request is booked under the stage that it failed in', async () => {
+  const sumOf = async (stage: string) =>
+    (await series('gateway')).get(`er_request_stage_seconds_sum{stage=${stage}}`) ?? 0;
+  const [upstream, write] = [await sumOf('upstream'), await sumOf('write')];
+  await reranker.fault({ mode: 'hang' });
+  const late = await system.post(
+    '/v1/rerank',
+    { query: 'q', documents: ['a document that hangs'] },
+    { 'x-er-timeout-ms': '400' },
+  );
+  await reranker.fault({ mode: 'none' });
+  assert.equal(late.status, 504);
+  const stage = (name: string) =>
+    Number(new RegExp(`${name};dur=([\\d.]+)`).exec(late.headers.get('server-timing') ?? '')?.[1]);
+  assert.ok(stage('upstream') > 300, `${late.headers.get('server-timing')}`);
+  assert.ok((await sumOf('upstream')) - upstream > 0.3);
+  assert.ok((await sumOf('write')) - write < 0.2);
+});
+
 test('a server that fails in a row shows its breaker, and that it is ready again', async () => {
   const server = `{model=reranker,upstream=${new URL(reranker.url).host}}`;
   await until('scheduler', `er_upstream_ready${server}`, ready => ready === 1);

@@ -78,7 +78,7 @@ export const metricDefinitions = {
     type: 'histogram',
     group: 'application',
     owner: 'gateway',
-    help: 'Time that a request spent in one stage: the same figures as its Server-Timing header.',
+    help: 'Time that a request spent in one stage: the same figures as its Server-Timing header. A request that failed has its time in the stage that it failed in; all of its wait for a model is `upstream` then.',
     unit: 'seconds',
     labels: { stage: stages },
     aggregator: 'sum',

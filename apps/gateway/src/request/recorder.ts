@@ -35,7 +35,9 @@ export class Recorder {
     exchange.res.once('close', () => {
       this.inFlight--;
       this.#metrics.requestsInFlight.dec();
-      if (!exchange.isRecorded) this.#record(exchange, cutStatus(exchange));
+      if (exchange.isRecorded) return;
+      if (!exchange.res.headersSent) exchange.timings.fail();
+      this.#record(exchange, cutStatus(exchange));
     });
   }
 

@@ -73,15 +73,17 @@ export async function takeFeedback(
   exchange: Exchange,
   { config, scheduler }: { config: EffectiveConfig; scheduler: SchedulerClient },
 ): Promise<void> {
+  exchange.timings.enter('parse');
   const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
   const request = parseRequest(feedbackRequest, body) as z.infer<typeof feedbackRequest>;
-  exchange.timings.end('parse');
+  exchange.timings.end();
   const { request_id, relevant = null, rating = null, ranking = null } = request;
+  exchange.timings.enter('upstream');
   const { model, quality, isCounted } = await scheduler.takeFeedback(
     { requestId: request_id, relevant, rating, ranking },
     exchange,
   );
-  exchange.timings.end('upstream');
+  exchange.timings.end();
   exchange.model = config.models[model].served_name;
   const answer: z.infer<typeof feedbackAnswer> = {
     request_id,
