@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { writeModelProcessStatus } from '@er-gateway/shared/model-process-status';
 import type { HistoryPoint } from '../../apps/monitor/src/history.ts';
@@ -76,6 +77,40 @@ test('no counter goes back when processes are killed with -9, stopped, and repla
   await second?.end('SIGTERM');
   const afterStop = await untilSeries({ [requests]: 65, er_requests_in_flight: 35 });
   assert.deepEqual(wentBack(afterSuccessor, afterStop), []);
+});
+
+test('what a process counted since the last look counts when it ends by itself, with a monitor and without', async () => {
+  const [first, second] = [await host.start('gateway'), await host.start('gateway')];
+  const monitor = await host.startMonitor();
+  await untilSeries({ [processesOf('gateway')]: 2 });
+  await first.count(7);
+  await first.end('SIGTERM');
+  await untilSeries({ [requests]: 7, [processesOf('gateway')]: 1 });
+  await series();
+  const left = () => readdirSync(runPaths.controlDir(host.runDir)).filter(name => name.includes('.last.'));
+  assert.deepEqual(left(), [], 'counted, and removed');
+
+  await second.count(8);
+  assert.equal(await monitor.end('SIGTERM'), 0);
+  await second.count(9);
+  await second.end('SIGTERM');
+  assert.equal(left().length, 2, 'of the monitor and the other one');
+  await host.startMonitor();
+  await untilSeries({ [requests]: 24 });
+  await untilSeries({ [requests]: 24 });
+  assert.deepEqual(left(), []);
+});
+
+test('a monitor looks once more before it ends', async () => {
+  const killed = await host.start('gateway');
+  const monitor = await host.startMonitor();
+  await untilSeries({ [processesOf('gateway')]: 1 });
+  await delay(1100);
+  await killed.count(5);
+  await monitor.end('SIGTERM');
+  await killed.end('SIGKILL');
+  await host.startMonitor();
+  await untilSeries({ [requests]: 5 });
 });
 
 test('no counter goes back when the monitor is killed with -9, and a process with it while it is away', async () => {
@@ -238,7 +273,11 @@ test('the socket is for this user alone, and one that a killed monitor left is r
     readdirSync(host.runDir).filter(name => name.endsWith('.sock')),
     [],
   );
-  assert.deepEqual(readdirSync(join(host.runDir, 'control')), []);
+  const left = readdirSync(join(host.runDir, 'control'));
+  assert.deepEqual(
+    left.filter(name => !name.endsWith('.last.json')),
+    [],
+  );
 });
 
 test('a taken port costs one line in the log: the socket is served', async () => {

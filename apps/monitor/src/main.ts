@@ -22,7 +22,7 @@ import { readSystem } from './system-sample.ts';
 import { createTrafficWindow } from './traffic.ts';
 
 /**
- * Processes are looked at this often even when nobody asks: what one counts after the last look dies with it. Rarely: a look
+ * Processes are looked at this often even when nobody asks: what one counts after the last look is lost when it is killed. Rarely: a look
  * makes each of 64 idle workers write its metrics as JSON, and their memory grow.
  */
 const observeEveryMs = 30_000;
@@ -95,6 +95,8 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
   onStop(closer(await listenOnSocket(runPaths.monitor(config.run_dir), behindGateway)));
   onStop(closer(await listenOnLoopback(config.monitor.port, onLoopback, logger)));
   onStop(() => stream.close());
+  // What others count until the next monitor is lost if they are killed before it comes.
+  onStop(look);
   await look();
 });
 
