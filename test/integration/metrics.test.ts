@@ -48,6 +48,19 @@ test('a call counts its batch, its cache lookups and the work of its key', async
   assert.equal(now.get(key), 2);
 });
 
+test('inputs and tokens are what the models did, not what was only tokenized', async () => {
+  const counted = async () => {
+    const now = await series('gateway');
+    return ['inputs', 'tokens'].map(unit => now.get(`er_${unit}_total{model=embedding}`));
+  };
+  const before = await counted();
+  const tokenized = await system.post('/tokenize', { prompt: 'one text' });
+  assert.equal(tokenized.status, 200);
+  assert.deepEqual(await counted(), before);
+  await embed(['one', 'two']);
+  assert.equal((await counted())[0], (before[0] ?? 0) + 2);
+});
+
 test('what waits shows with its age, and clients by their connections', async () => {
   await embedding.fault({ mode: 'slow', ms: 1500 });
   // Calls to a server that counts no tokens hold one job each, 64 at once: the others wait.

@@ -8,6 +8,7 @@ import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { writeModelProcessStatus } from '@er-gateway/shared/model-process-status';
 import type { HistoryPoint } from '../../apps/monitor/src/history.ts';
 import type { ModelsEvent, StatusEvent } from '../../apps/monitor/src/status-stream.ts';
+import { fakeVllmSettings } from '../kit/fake-vllm.ts';
 import { waitFor } from '../kit/wait-for.ts';
 import { openEvents } from './monitor/events.ts';
 import { ask, createHost, type Host } from './monitor/processes.ts';
@@ -240,6 +241,19 @@ test('/admin/status shows apps, models, GPUs and the host', async () => {
     const later = JSON.parse((await ask(socket, '/admin/status')).body);
     return later.models[1].processes[0].isSupervised === false;
   });
+});
+
+test('two replicas of a model are two processes of one app, and no app is missed', async () => {
+  for (const app of ['gateway', 'gateway', 'scheduler', 'state', 'embedding', 'embedding', 'reranker'])
+    await host.start(app);
+  await host.startMonitor({ env: { ...fakeVllmSettings(host.runDir), ER_MODELS_EMBEDDING_REPLICAS: '2' } });
+  await untilSeries({ 'er_processes_expected{app="embedding"}': 2, [processesOf('embedding')]: 2 });
+  const { apps } = JSON.parse((await ask(socket, '/admin/status')).body);
+  const missed = apps.filter(
+    ({ answering, expected }: Record<string, number>) => Number(answering) < Number(expected),
+  );
+  assert.deepEqual(missed, []);
+  assert.equal(apps.length, 6);
 });
 
 test('the loopback port refuses pages of other names and other sites; the socket behind the gateway does not', async () => {

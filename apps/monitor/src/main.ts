@@ -7,6 +7,7 @@ import { runProcess } from '@er-gateway/shared/lifecycle';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
 import { Registry } from 'prom-client';
 import { ErrorLog } from './error-log.ts';
+import { createExpectedMetrics, expectedProcesses } from './expected-processes.ts';
 import { createFeedbackHistory } from './feedback-quality.ts';
 import { readGpus } from './gpu-sample.ts';
 import { History, toHistoryPoint } from './history.ts';
@@ -41,6 +42,7 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
     system: () => sampleSystem(metricsWaitMs),
     gpus: () => sampleGpus(metricsWaitMs),
   });
+  createExpectedMetrics(registry, expectedProcesses(config));
   const startedAt = Date.now();
   onStop(
     await serveControl({ runDir: config.run_dir, app: 'monitor', status: () => ({ startedAt }), registry }),

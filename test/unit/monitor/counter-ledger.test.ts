@@ -96,9 +96,8 @@ test('the last counts of a process that has ended count once, however often they
 test('sums of fractions are the same in whatever order they are made, so that none falls when a process is gone', async () => {
   const ledger = new CounterLedger();
   const fractions = [0.1, 0.7, 1e-7, 1 / 3, 12345.678];
-  const scrape = new Map(
-    await Promise.all(fractions.map(async (value, pid) => [`a-${pid}@1`, await metricsOf(value)] as const)),
-  );
+  const scrape = new Map<string, Awaited<ReturnType<typeof metricsOf>>>();
+  for (const [pid, value] of fractions.entries()) scrape.set(`a-${pid}@1`, await metricsOf(value));
   let before = (await sums(ledger, scrape)).c_total ?? 0;
   for (const key of ['a-3@1', 'a-0@1', 'a-4@1', 'a-1@1', 'a-2@1']) {
     scrape.delete(key);

@@ -94,6 +94,7 @@ export function handleModelRequest(
       const job = dialect.toJob(request, context);
       if (dialect.isBulk?.(request)) exchange.wishes.priority = 'bulk';
       exchange.role = role;
+      exchange.work = job.kind;
       exchange.model = config.models[role].served_name;
       exchange.inputs = dialect.countInputs(job);
       exchange.timings.end();
