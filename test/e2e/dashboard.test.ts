@@ -137,6 +137,11 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     for (const path of ['/dashboard', '/dashboard/events', '/dashboard/session', '/admin/keys']) {
       assert.equal((await askWithCookie(path, value, 'POST')).status, 401, path);
     }
+    const slash = await fetch(`${stack.url}/dashboard/?x=1`, {
+      headers: { accept: 'text/html' },
+      redirect: 'manual',
+    });
+    assert.deepEqual([slash.status, slash.headers.get('location')], [308, '../dashboard?x=1']);
     const withKey = await fetch(`${stack.url}/dashboard`, {
       headers: { authorization: `Bearer ${stack.key}` },
     });

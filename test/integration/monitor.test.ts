@@ -339,6 +339,8 @@ test('the dashboard is a page with its own script and style, and a policy that l
     assert.ok(body.includes(path.slice(1)), path);
     assert.doesNotMatch(asset.body, /@import|url\((?!data:)/);
   }
+  const slash = await ask(socket, '/dashboard/');
+  assert.deepEqual([slash.status, slash.headers.location], [308, '../dashboard']);
   const login = await ask(socket, '/dashboard/login');
   assert.equal(login.status, 401);
   assert.match(login.body, /<body data-login>/);
@@ -368,6 +370,12 @@ test('the stream begins with history and status, goes on, and tells of a change 
   assert.equal(stream.headers()['content-type'], 'text/event-stream');
   assert.equal(stream.headers()['cache-control'], 'no-store');
   assert.equal((first.data as StatusEvent).status.concurrency.inFlight, 3);
+  const { apps } = (first.data as StatusEvent).status;
+  assert.deepEqual(
+    apps.flatMap(({ processes }) => processes.map(({ status }) => status)),
+    [null, null],
+    'what the page does not show is not sent',
+  );
   const points = stream.events[0]?.data as HistoryPoint[];
   assert.equal(points.at(-1)?.inFlight, 3);
 
@@ -387,6 +395,26 @@ test('the stream begins with history and status, goes on, and tells of a change 
 
   assert.equal(await monitor.end('SIGTERM'), 0);
   assert.equal(await stream.end, 'complete');
+});
+
+test('watchers that leave while their stream is opened give their places back', async () => {
+  const hanging = await host.start('gateway');
+  await host.startMonitor();
+  await series();
+  // Whoever looks at the processes from then on waits a second.
+  hanging.signal('SIGSTOP');
+  await delay(1100);
+  const streams = Array.from({ length: 100 }, () => openEvents(socket));
+  await delay(500);
+  for (const { leave } of streams) leave();
+  hanging.signal('SIGCONT');
+  assert.ok(streams.every(({ events }) => events.length === 0));
+  await Promise.all(streams.map(({ end }) => end));
+  await delay(1100);
+  const late = openEvents(socket);
+  await waitFor('the first events', () => late.events.length > 1);
+  assert.equal(late.headers()['content-type'], 'text/event-stream');
+  late.leave();
 });
 
 test('/dashboard/events answers HEAD, and refuses the 101st watcher until one leaves', async () => {
