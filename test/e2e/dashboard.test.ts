@@ -7,10 +7,10 @@ import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { newKey } from '@er-gateway/shared/keys/ensure-key-file';
 import { readStatusFile } from '@er-gateway/shared/model-process-status';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { accessibilityProblems, chromiumMissing, startChromium } from '../kit/browser.ts';
+import { accessibilityProblems, chromiumMissing, keepScreenshot, startChromium } from '../kit/browser.ts';
 import { fakeVllmSettings } from '../kit/fake-vllm.ts';
 import { startLoad } from '../kit/load.ts';
-import { pidsOf } from '../kit/process-status.ts';
+import { pidOf, pidsOf } from '../kit/process-status.ts';
 import { type Stack, startStack } from '../kit/stack.ts';
 import { waitFor } from '../kit/wait-for.ts';
 
@@ -168,12 +168,14 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
       .filter({ hasText: /[\d.]+ms|[\d.]+ ms/ })
       .first()
       .waitFor();
+    await keepScreenshot(page, 'under load');
     await load.stop();
     const text = (await page.locator('#app').textContent()) ?? '';
     for (const wanted of [
       /Ready/,
       /Qwen3-Embedding-0\.6B/,
       /NVIDIA H200, 41 °C, 121 W/,
+      /GPU 0 busy35 %/,
       /20 GiB of 80 GiB/,
       /Requests[\d.,]+\/s/,
       /Latency p99[\d.,]+ (ms|s)/,
@@ -252,6 +254,19 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     assert.equal((await starting).code, 0);
   });
 
+  test('a model server that is killed shows within 3 s', async () => {
+    const page = await openWindow();
+    await logIn(page);
+    const header = page.locator('[data-role=embedding] header');
+    await header.getByText('ready', { exact: true }).waitFor();
+    const file = runPaths.modelStatus(stack.runDir, 'embedding');
+    const pid = readStatusFile(file)?.pid;
+    assert.ok(pid);
+    process.kill(pid, 'SIGKILL');
+    await header.getByText(/not ready|loading/).waitFor({ timeout: promisedMs });
+    await header.getByText('ready', { exact: true }).waitFor({ timeout: 30_000 });
+  });
+
   test('a reload ends the streams cleanly, holds no old worker up, and the page comes back by itself', async () => {
     const page = await openWindow();
     await logIn(page);
@@ -274,9 +289,14 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
   test('a killed monitor shows as a lost connection, and its successor is found', async () => {
     const page = await openWindow();
     await logIn(page);
-    const [pid = 0] = pidsOf(stack.runDir, 'monitor');
-    process.kill(pid, 'SIGKILL');
+    // The page finds the successor when the test lets it.
+    await page.route('**/dashboard/events', route => route.abort());
+    process.kill(pidOf(stack.runDir, 'monitor'), 'SIGKILL');
     await page.getByRole('alert').filter({ hasText: 'No connection' }).waitFor();
+    assert.deepEqual(await accessibilityProblems(page), [], 'what is old can be read as well');
+    assert.equal(await page.locator('main.stale').count(), 1);
+    await keepScreenshot(page, 'stale');
+    await page.unroute('**/dashboard/events');
     await page.getByText(/^live, /).waitFor({ timeout: 20_000 });
   });
 
@@ -302,7 +322,7 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
 
   test('the loopback port shows the same without a login', async () => {
     const page = await openWindow();
-    await page.goto(`${stack.monitorUrl}/dashboard`);
+    await page.goto(`${stack.monitorUrl}/dashboard?api_key=for-nothing`);
     await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
     assert.equal(await page.getByRole('button', { name: 'Log out' }).count(), 0);
     assert.deepEqual(complaints, []);
@@ -318,15 +338,22 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
       const page = await openWindow(options);
       await page.goto(`${stack.url}/dashboard`);
       await page.getByLabel('Admin API key').waitFor();
+      await keepScreenshot(page, `login, ${name}`);
       assert.deepEqual(await accessibilityProblems(page), []);
       assert.equal(await page.evaluate('document.activeElement.id'), 'key');
       await logIn(page);
       assert.deepEqual(await accessibilityProblems(page), []);
+      await keepScreenshot(page, `ready, ${name}`);
+      const chart = page.getByRole('slider', { name: 'Latency, by time' });
+      await chart.focus();
+      await page.keyboard.press('Home');
+      assert.equal(await chart.getAttribute('aria-valuenow'), '0');
+      assert.match((await chart.getAttribute('aria-valuetext')) ?? '', /^[\d:]{8}: p50 .*, p95 .*, p99 /);
       assert.ok(
         await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
         'sideways scrolling',
       );
-      const wanted = await page.locator('button, .scroll').count();
+      const wanted = await page.locator('button, .scroll, [role=slider]').count();
       const reached = new Set<string>();
       for (let press = 0; press <= wanted; press++) {
         await page.keyboard.press('Tab');

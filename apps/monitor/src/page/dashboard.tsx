@@ -67,7 +67,7 @@ export function Dashboard({ snapshot, refusal, session, onLogout }: DashboardPro
           <section class="charts" aria-label="Last 15 minutes">
             <Chart title="Answers a second" points={snapshot.points} series={answers} show={perSecond} />
             <Chart title="Latency" points={snapshot.points} series={latency} show={milliseconds} />
-            <Chart title="Concurrency" points={snapshot.points} series={load} show={whole} />
+            <Chart title="Concurrency" points={snapshot.points} series={load} show={whole} isCount />
           </section>
           <ModelsPanel status={status} />
           <div class="columns">
