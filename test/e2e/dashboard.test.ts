@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { newKey } from '@er-gateway/shared/keys/ensure-key-file';
 import { readStatusFile } from '@er-gateway/shared/model-process-status';
@@ -326,6 +327,36 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
     assert.equal(await page.getByRole('button', { name: 'Log out' }).count(), 0);
     assert.deepEqual(complaints, []);
+  });
+
+  test('one stream is open, however often the page is hidden and shown; a refused one is told in the words of the server', async () => {
+    const page = await openWindow();
+    const asked = { session: 0, events: 0 };
+    page.on('request', request => {
+      const [, name] = /\/dashboard\/(session|events)$/.exec(request.url()) ?? [];
+      if (name === 'session' || name === 'events') asked[name]++;
+    });
+    await page.route('**/dashboard/session', async route => {
+      await delay(300);
+      await route.continue().catch(() => {}); // the page may have given it up
+    });
+    await page.goto(`${stack.monitorUrl}/dashboard`);
+    await waitFor('the stream to be opened', () => asked.session > 1, { intervalMs: 10 });
+    await page.evaluate('for (let i = 0; i < 4; i++) document.dispatchEvent(new Event("visibilitychange"))');
+    await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
+    await delay(600);
+    assert.equal(asked.events, 1);
+
+    const message = '100 dashboards are open; close some.';
+    await page.route('**/dashboard/events', route =>
+      route.fulfill({
+        status: 503,
+        contentType: 'application/json',
+        body: JSON.stringify({ error: { message } }),
+      }),
+    );
+    await page.reload();
+    await page.getByRole('alert').filter({ hasText: message }).waitFor();
   });
 
   for (const [name, options] of Object.entries({
