@@ -1,4 +1,4 @@
-import { unlinkSync } from 'node:fs';
+import { lstatSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type Registry, register } from 'prom-client';
 import { runPaths } from './config/run-dir.ts';
@@ -14,14 +14,15 @@ export interface ControlOptions {
 
 /**
  * Serves `GET /status` and `GET /metrics` (prom-client's JSON, for merging) of this process on a unix socket of its own,
- * `control/<app>-<pid>.sock`. A socket and not the PM2 bus, which would load the daemon that accepts connections.
+ * `control/<app>-<pid>.sock`. A socket and not the PM2 bus, which would load the daemon that accepts connections. The function
+ * that it resolves to ends that, and leaves the last counts for the monitor.
  */
 export async function serveControl({
   runDir,
   app,
   status,
   registry = register,
-}: ControlOptions): Promise<() => void> {
+}: ControlOptions): Promise<() => Promise<void>> {
   const path = runPaths.control(runDir, app);
   const server = createServer(async (request, response) => {
     const body = request.url === '/metrics' ? await registry.getMetricsAsJSON() : status();
@@ -34,10 +35,18 @@ export async function serveControl({
     server.listen({ path, exclusive: true }, resolve);
   });
   server.unref();
-  return () => {
-    server.close();
-    server.closeAllConnections();
-    unlinkIfThere(path);
+  const lastCounts = runPaths.lastCounts(runDir, app, lstatSync(path).mtimeMs);
+  return async () => {
+    try {
+      const counts = JSON.stringify(await registry.getMetricsAsJSON());
+      // Whole before the socket is gone: whoever finds nobody there looks for it.
+      writeFileSync(`${lastCounts}.draft`, counts, { mode: 0o600 });
+      renameSync(`${lastCounts}.draft`, lastCounts);
+    } finally {
+      server.close();
+      server.closeAllConnections();
+      unlinkIfThere(path);
+    }
   };
 }
 

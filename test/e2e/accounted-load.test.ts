@@ -3,10 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { searchAudit } from '@er-gateway/shared/audit/search-audit';
 import { verifyAudit } from '@er-gateway/shared/audit/verify-audit';
 import { Agent, request } from 'undici';
 import { fakeVllmSettings } from '../kit/fake-vllm.ts';
+import { startLoad } from '../kit/load.ts';
 import { type Stack, startStack } from '../kit/stack.ts';
 import { waitFor } from '../kit/wait-for.ts';
 
@@ -70,15 +72,33 @@ test('500 at once and 2,000 refused: sent = answered = audited = counted, for ev
   assert.deepEqual([audited(200), audited(503)], [answered, refused]);
   assert.deepEqual((await verifyAudit(trail)).problems, []);
 
-  await waitFor('the metrics', async () => {
-    const answer = await fetch(`${stack.monitorUrl}/metrics`);
-    const page = await answer.text();
-    const counted = (status: number) =>
-      Number(
-        new RegExp(`^er_requests_total\\{route="/v1/embeddings",status="${status}"\\} (\\d+)$`, 'm').exec(
-          page,
-        )?.[1],
-      );
-    return counted(200) === answered && counted(503) === refused;
-  });
+  await waitFor(
+    'the metrics',
+    async () => (await counted(200)) === answered && (await counted(503)) === refused,
+  );
 });
+
+test('across a reload under load too: what workers that ended had counted is not lost', async () => {
+  const load = startLoad({ ...stack, connections: 8, body: id => ({ input: `about ${id}` }) });
+  await load.answersMore(20);
+  const { code, output } = await stack.run('reload');
+  assert.equal(code, 0, output);
+  await load.answersMore(20);
+  assert.deepEqual((await load.stop()).failures, []);
+  const lines = await searchAudit(join(stack.logsDir, 'audit'), {
+    route: '/v1/embeddings',
+    status: 200,
+    limit: 1_000_000,
+  });
+  await waitFor(`${lines.length} in the metrics`, async () => (await counted(200)) === lines.length);
+  // Not on its way to more: the next look says the same.
+  await delay(1100);
+  assert.equal(await counted(200), lines.length);
+});
+
+/** Answers of /v1/embeddings with this status, by the metrics. */
+async function counted(status: number): Promise<number> {
+  const page = await (await fetch(`${stack.monitorUrl}/metrics`)).text();
+  const series = new RegExp(`^er_requests_total\\{route="/v1/embeddings",status="${status}"\\} (\\d+)$`, 'm');
+  return Number(series.exec(page)?.[1]);
+}

@@ -3,14 +3,15 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { newKey } from '@er-gateway/shared/keys/ensure-key-file';
 import { readStatusFile } from '@er-gateway/shared/model-process-status';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { accessibilityProblems, chromiumMissing, startChromium } from '../kit/browser.ts';
+import { accessibilityProblems, chromiumMissing, keepScreenshot, startChromium } from '../kit/browser.ts';
 import { fakeVllmSettings } from '../kit/fake-vllm.ts';
 import { startLoad } from '../kit/load.ts';
-import { pidsOf } from '../kit/process-status.ts';
+import { pidOf, pidsOf } from '../kit/process-status.ts';
 import { type Stack, startStack } from '../kit/stack.ts';
 import { waitFor } from '../kit/wait-for.ts';
 
@@ -137,6 +138,11 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     for (const path of ['/dashboard', '/dashboard/events', '/dashboard/session', '/admin/keys']) {
       assert.equal((await askWithCookie(path, value, 'POST')).status, 401, path);
     }
+    const slash = await fetch(`${stack.url}/dashboard/?x=1`, {
+      headers: { accept: 'text/html' },
+      redirect: 'manual',
+    });
+    assert.deepEqual([slash.status, slash.headers.get('location')], [308, '../dashboard?x=1']);
     const withKey = await fetch(`${stack.url}/dashboard`, {
       headers: { authorization: `Bearer ${stack.key}` },
     });
@@ -163,12 +169,14 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
       .filter({ hasText: /[\d.]+ms|[\d.]+ ms/ })
       .first()
       .waitFor();
+    await keepScreenshot(page, 'under load');
     await load.stop();
     const text = (await page.locator('#app').textContent()) ?? '';
     for (const wanted of [
       /Ready/,
       /Qwen3-Embedding-0\.6B/,
       /NVIDIA H200, 41 °C, 121 W/,
+      /GPU 0 busy35 %/,
       /20 GiB of 80 GiB/,
       /Requests[\d.,]+\/s/,
       /Latency p99[\d.,]+ (ms|s)/,
@@ -247,6 +255,19 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     assert.equal((await starting).code, 0);
   });
 
+  test('a model server that is killed shows within 3 s', async () => {
+    const page = await openWindow();
+    await logIn(page);
+    const header = page.locator('[data-role=embedding] header');
+    await header.getByText('ready', { exact: true }).waitFor();
+    const file = runPaths.modelStatus(stack.runDir, 'embedding');
+    const pid = readStatusFile(file)?.pid;
+    assert.ok(pid);
+    process.kill(pid, 'SIGKILL');
+    await header.getByText(/not ready|loading/).waitFor({ timeout: promisedMs });
+    await header.getByText('ready', { exact: true }).waitFor({ timeout: 30_000 });
+  });
+
   test('a reload ends the streams cleanly, holds no old worker up, and the page comes back by itself', async () => {
     const page = await openWindow();
     await logIn(page);
@@ -269,9 +290,14 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
   test('a killed monitor shows as a lost connection, and its successor is found', async () => {
     const page = await openWindow();
     await logIn(page);
-    const [pid = 0] = pidsOf(stack.runDir, 'monitor');
-    process.kill(pid, 'SIGKILL');
+    // The page finds the successor when the test lets it.
+    await page.route('**/dashboard/events', route => route.abort());
+    process.kill(pidOf(stack.runDir, 'monitor'), 'SIGKILL');
     await page.getByRole('alert').filter({ hasText: 'No connection' }).waitFor();
+    assert.deepEqual(await accessibilityProblems(page), [], 'what is old can be read as well');
+    assert.equal(await page.locator('main.stale').count(), 1);
+    await keepScreenshot(page, 'stale');
+    await page.unroute('**/dashboard/events');
     await page.getByText(/^live, /).waitFor({ timeout: 20_000 });
   });
 
@@ -297,10 +323,40 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
 
   test('the loopback port shows the same without a login', async () => {
     const page = await openWindow();
-    await page.goto(`${stack.monitorUrl}/dashboard`);
+    await page.goto(`${stack.monitorUrl}/dashboard?api_key=for-nothing`);
     await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
     assert.equal(await page.getByRole('button', { name: 'Log out' }).count(), 0);
     assert.deepEqual(complaints, []);
+  });
+
+  test('one stream is open, however often the page is hidden and shown; a refused one is told in the words of the server', async () => {
+    const page = await openWindow();
+    const asked = { session: 0, events: 0 };
+    page.on('request', request => {
+      const [, name] = /\/dashboard\/(session|events)$/.exec(request.url()) ?? [];
+      if (name === 'session' || name === 'events') asked[name]++;
+    });
+    await page.route('**/dashboard/session', async route => {
+      await delay(300);
+      await route.continue().catch(() => {}); // the page may have given it up
+    });
+    await page.goto(`${stack.monitorUrl}/dashboard`);
+    await waitFor('the stream to be opened', () => asked.session > 1, { intervalMs: 10 });
+    await page.evaluate('for (let i = 0; i < 4; i++) document.dispatchEvent(new Event("visibilitychange"))');
+    await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
+    await delay(600);
+    assert.equal(asked.events, 1);
+
+    const message = '100 dashboards are open; close some.';
+    await page.route('**/dashboard/events', route =>
+      route.fulfill({
+        status: 503,
+        contentType: 'application/json',
+        body: JSON.stringify({ error: { message } }),
+      }),
+    );
+    await page.reload();
+    await page.getByRole('alert').filter({ hasText: message }).waitFor();
   });
 
   for (const [name, options] of Object.entries({
@@ -313,15 +369,22 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
       const page = await openWindow(options);
       await page.goto(`${stack.url}/dashboard`);
       await page.getByLabel('Admin API key').waitFor();
+      await keepScreenshot(page, `login, ${name}`);
       assert.deepEqual(await accessibilityProblems(page), []);
       assert.equal(await page.evaluate('document.activeElement.id'), 'key');
       await logIn(page);
       assert.deepEqual(await accessibilityProblems(page), []);
+      await keepScreenshot(page, `ready, ${name}`);
+      const chart = page.getByRole('slider', { name: 'Latency, by time' });
+      await chart.focus();
+      await page.keyboard.press('Home');
+      assert.equal(await chart.getAttribute('aria-valuenow'), '0');
+      assert.match((await chart.getAttribute('aria-valuetext')) ?? '', /^[\d:]{8}: p50 .*, p95 .*, p99 /);
       assert.ok(
         await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
         'sideways scrolling',
       );
-      const wanted = await page.locator('button, .scroll').count();
+      const wanted = await page.locator('button, .scroll, [role=slider]').count();
       const reached = new Set<string>();
       for (let press = 0; press <= wanted; press++) {
         await page.keyboard.press('Tab');

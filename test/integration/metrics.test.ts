@@ -48,6 +48,19 @@ test('a call counts its batch, its cache lookups and the work of its key', async
   assert.equal(now.get(key), 2);
 });
 
+test('inputs and tokens are what the models did, not what was only tokenized', async () => {
+  const counted = async () => {
+    const now = await series('gateway');
+    return ['inputs', 'tokens'].map(unit => now.get(`er_${unit}_total{model=embedding}`));
+  };
+  const before = await counted();
+  const tokenized = await system.post('/tokenize', { prompt: 'one text' });
+  assert.equal(tokenized.status, 200);
+  assert.deepEqual(await counted(), before);
+  await embed(['one', 'two']);
+  assert.equal((await counted())[0], (before[0] ?? 0) + 2);
+});
+
 test('what waits shows with its age, and clients by their connections', async () => {
   await embedding.fault({ mode: 'slow', ms: 1500 });
   // Calls to a server that counts no tokens hold one job each, 64 at once: the others wait.
@@ -75,6 +88,25 @@ test('refused requests count by their error code', async () => {
   assert.equal(refused.status, 400);
   await until('gateway', 'er_request_errors_total{code=invalid_request}', count => count === 1);
   assert.equal((await series('gateway')).get('er_request_errors_total{code=rate_limit_exceeded}'), 0);
+});
+
+test('the time of a failed request is booked under the stage that it failed in', async () => {
+  const sumOf = async (stage: string) =>
+    (await series('gateway')).get(`er_request_stage_seconds_sum{stage=${stage}}`) ?? 0;
+  const [upstream, write] = [await sumOf('upstream'), await sumOf('write')];
+  await reranker.fault({ mode: 'hang' });
+  const late = await system.post(
+    '/v1/rerank',
+    { query: 'q', documents: ['a document that hangs'] },
+    { 'x-er-timeout-ms': '400' },
+  );
+  await reranker.fault({ mode: 'none' });
+  assert.equal(late.status, 504);
+  const stage = (name: string) =>
+    Number(new RegExp(`${name};dur=([\\d.]+)`).exec(late.headers.get('server-timing') ?? '')?.[1]);
+  assert.ok(stage('upstream') > 300, `${late.headers.get('server-timing')}`);
+  assert.ok((await sumOf('upstream')) - upstream > 0.3);
+  assert.ok((await sumOf('write')) - write < 0.2);
 });
 
 test('a server that fails in a row shows its breaker, and that it is ready again', async () => {

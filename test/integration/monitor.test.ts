@@ -3,10 +3,12 @@ import { readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { writeModelProcessStatus } from '@er-gateway/shared/model-process-status';
 import type { HistoryPoint } from '../../apps/monitor/src/history.ts';
 import type { ModelsEvent, StatusEvent } from '../../apps/monitor/src/status-stream.ts';
+import { fakeVllmSettings } from '../kit/fake-vllm.ts';
 import { waitFor } from '../kit/wait-for.ts';
 import { openEvents } from './monitor/events.ts';
 import { ask, createHost, type Host } from './monitor/processes.ts';
@@ -76,6 +78,40 @@ test('no counter goes back when processes are killed with -9, stopped, and repla
   await second?.end('SIGTERM');
   const afterStop = await untilSeries({ [requests]: 65, er_requests_in_flight: 35 });
   assert.deepEqual(wentBack(afterSuccessor, afterStop), []);
+});
+
+test('what a process counted since the last look counts when it ends by itself, with a monitor and without', async () => {
+  const [first, second] = [await host.start('gateway'), await host.start('gateway')];
+  const monitor = await host.startMonitor();
+  await untilSeries({ [processesOf('gateway')]: 2 });
+  await first.count(7);
+  await first.end('SIGTERM');
+  await untilSeries({ [requests]: 7, [processesOf('gateway')]: 1 });
+  await series();
+  const left = () => readdirSync(runPaths.controlDir(host.runDir)).filter(name => name.includes('.last.'));
+  assert.deepEqual(left(), [], 'counted, and removed');
+
+  await second.count(8);
+  assert.equal(await monitor.end('SIGTERM'), 0);
+  await second.count(9);
+  await second.end('SIGTERM');
+  assert.equal(left().length, 2, 'of the monitor and the other one');
+  await host.startMonitor();
+  await untilSeries({ [requests]: 24 });
+  await untilSeries({ [requests]: 24 });
+  assert.deepEqual(left(), []);
+});
+
+test('a monitor looks once more before it ends', async () => {
+  const killed = await host.start('gateway');
+  const monitor = await host.startMonitor();
+  await untilSeries({ [processesOf('gateway')]: 1 });
+  await delay(1100);
+  await killed.count(5);
+  await monitor.end('SIGTERM');
+  await killed.end('SIGKILL');
+  await host.startMonitor();
+  await untilSeries({ [requests]: 5 });
 });
 
 test('no counter goes back when the monitor is killed with -9, and a process with it while it is away', async () => {
@@ -207,6 +243,19 @@ test('/admin/status shows apps, models, GPUs and the host', async () => {
   });
 });
 
+test('two replicas of a model are two processes of one app, and no app is missed', async () => {
+  for (const app of ['gateway', 'gateway', 'scheduler', 'state', 'embedding', 'embedding', 'reranker'])
+    await host.start(app);
+  await host.startMonitor({ env: { ...fakeVllmSettings(host.runDir), ER_MODELS_EMBEDDING_REPLICAS: '2' } });
+  await untilSeries({ 'er_processes_expected{app="embedding"}': 2, [processesOf('embedding')]: 2 });
+  const { apps } = JSON.parse((await ask(socket, '/admin/status')).body);
+  const missed = apps.filter(
+    ({ answering, expected }: Record<string, number>) => Number(answering) < Number(expected),
+  );
+  assert.deepEqual(missed, []);
+  assert.equal(apps.length, 6);
+});
+
 test('the loopback port refuses pages of other names and other sites; the socket behind the gateway does not', async () => {
   await host.startMonitor();
   const own = { host: `localhost:${host.port}` };
@@ -238,7 +287,11 @@ test('the socket is for this user alone, and one that a killed monitor left is r
     readdirSync(host.runDir).filter(name => name.endsWith('.sock')),
     [],
   );
-  assert.deepEqual(readdirSync(join(host.runDir, 'control')), []);
+  const left = readdirSync(join(host.runDir, 'control'));
+  assert.deepEqual(
+    left.filter(name => !name.endsWith('.last.json')),
+    [],
+  );
 });
 
 test('a taken port costs one line in the log: the socket is served', async () => {
@@ -286,6 +339,8 @@ test('the dashboard is a page with its own script and style, and a policy that l
     assert.ok(body.includes(path.slice(1)), path);
     assert.doesNotMatch(asset.body, /@import|url\((?!data:)/);
   }
+  const slash = await ask(socket, '/dashboard/');
+  assert.deepEqual([slash.status, slash.headers.location], [308, '../dashboard']);
   const login = await ask(socket, '/dashboard/login');
   assert.equal(login.status, 401);
   assert.match(login.body, /<body data-login>/);
@@ -315,6 +370,12 @@ test('the stream begins with history and status, goes on, and tells of a change 
   assert.equal(stream.headers()['content-type'], 'text/event-stream');
   assert.equal(stream.headers()['cache-control'], 'no-store');
   assert.equal((first.data as StatusEvent).status.concurrency.inFlight, 3);
+  const { apps } = (first.data as StatusEvent).status;
+  assert.deepEqual(
+    apps.flatMap(({ processes }) => processes.map(({ status }) => status)),
+    [null, null],
+    'what the page does not show is not sent',
+  );
   const points = stream.events[0]?.data as HistoryPoint[];
   assert.equal(points.at(-1)?.inFlight, 3);
 
@@ -334,6 +395,26 @@ test('the stream begins with history and status, goes on, and tells of a change 
 
   assert.equal(await monitor.end('SIGTERM'), 0);
   assert.equal(await stream.end, 'complete');
+});
+
+test('watchers that leave while their stream is opened give their places back', async () => {
+  const hanging = await host.start('gateway');
+  await host.startMonitor();
+  await series();
+  // Whoever looks at the processes from then on waits a second.
+  hanging.signal('SIGSTOP');
+  await delay(1100);
+  const streams = Array.from({ length: 100 }, () => openEvents(socket));
+  await delay(500);
+  for (const { leave } of streams) leave();
+  hanging.signal('SIGCONT');
+  assert.ok(streams.every(({ events }) => events.length === 0));
+  await Promise.all(streams.map(({ end }) => end));
+  await delay(1100);
+  const late = openEvents(socket);
+  await waitFor('the first events', () => late.events.length > 1);
+  assert.equal(late.headers()['content-type'], 'text/event-stream');
+  late.leave();
 });
 
 test('/dashboard/events answers HEAD, and refuses the 101st watcher until one leaves', async () => {

@@ -53,7 +53,11 @@ function problemsOf(expression: string): string[] {
     else if (definition.type === 'histogram' && series in definitions)
       problems.push(`${series} is a histogram: _bucket, _sum or _count`);
     for (const [, label = ''] of selector.matchAll(/(\w+)\s*(?:=~|!~|!=|=)/g)) {
-      const isKnown = label === 'le' ? series.endsWith('_bucket') : label in (definition?.labels ?? {});
+      // `instance` is Prometheus' own.
+      const isKnown =
+        label === 'le'
+          ? series.endsWith('_bucket')
+          : label === 'instance' || label in (definition?.labels ?? {});
       if (!isKnown) problems.push(`${series} has no label ${label}`);
     }
   }
@@ -75,7 +79,7 @@ test('the dashboard names metrics and labels that are documented', () => {
   }
   for (const { name, query } of dashboard.templating.list) {
     const [, metric = '', label = ''] = /label_values\((\w+), (\w+)\)/.exec(JSON.stringify(query)) ?? [];
-    if (metric !== '') assert.ok(label in (definitionOf(metric)?.labels ?? {}), name);
+    if (metric !== '') assert.deepEqual(problemsOf(`${metric}{${label}=""}`), [], name);
   }
 });
 
@@ -94,6 +98,17 @@ test('its panels have ids of their own and do not lie on each other', () => {
     Array.from({ length: w * h }, (_, cell) => `${x + (cell % w)},${y + Math.floor(cell / w)}`),
   );
   assert.equal(new Set(cells).size, cells.length);
+});
+
+test('every query of the dashboard is of the hosts that are chosen', () => {
+  for (const expr of panelExpressions)
+    for (const [, series = '', selector = ''] of expr.matchAll(/\b(er_\w+)(\{[^}]*\})?/g))
+      assert.match(selector, /instance=~"\$instance"/, series);
+});
+
+test('every alert has a test of when it fires', () => {
+  const tests = readFileSync(join(projectRoot, 'test/fixtures/alerts.test.yaml'), 'utf8');
+  for (const { alert } of rules) assert.match(tests, new RegExp(`\\b${alert}\\b`));
 });
 
 test('a name that is wrong would be found', () => {

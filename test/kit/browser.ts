@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { findProgram } from '@er-gateway/shared/config/effective-config';
 import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
@@ -14,6 +15,14 @@ export function chromiumMissing(): string | false {
 export function startChromium(): Promise<Browser> {
   const executablePath = findProgram('chromium', process.env) ?? 'chromium';
   return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+}
+
+/** Keeps a picture of the whole page, to be looked at, in the folder that ER_TEST_SCREENSHOTS names; without it, does nothing. */
+export async function keepScreenshot(page: Page, name: string): Promise<void> {
+  const folder = process.env.ER_TEST_SCREENSHOTS;
+  if (folder === undefined) return;
+  const path = join(folder, `${name.replaceAll(/\W+/g, '-')}.png`);
+  await page.screenshot({ path, fullPage: true });
 }
 
 /** What axe-core finds wrong with a page as it is now: a line for each rule that is broken, with the first element. */

@@ -1,4 +1,4 @@
-import type { EffectiveConfig, EffectiveModel } from '@er-gateway/shared/config/effective-config';
+import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { type Role, roles } from '@er-gateway/shared/config/schema';
 import type { LastError } from '@er-gateway/shared/gateway-status';
@@ -10,6 +10,7 @@ import type {
   SchedulerInspection,
 } from '@er-gateway/shared/scheduler-protocol';
 import { isAlive } from './control-sockets.ts';
+import { expectedProcesses, supervisorsOf } from './expected-processes.ts';
 import type { FeedbackReport } from './feedback-quality.ts';
 import type { GpuSample } from './gpu-sample.ts';
 import type { KeyUsage } from './key-usage.ts';
@@ -27,7 +28,7 @@ export interface AppStatus {
   residentMemoryBytes: number | null;
   /** CPU of the last minute, in cores; null until there are two scrapes. */
   cpuCores: number | null;
-  /** Longest event-loop delay since the last scrape, in seconds. */
+  /** Longest event-loop delay of the last minute, in seconds. */
   eventLoopLagSeconds: number | null;
   processes: Omit<ObservedProcess, 'app'>[];
 }
@@ -103,7 +104,7 @@ export function toAdminStatus(parts: StatusParts): AdminStatus {
 }
 
 function appStatuses({ config, observation, traffic }: StatusParts): AppStatus[] {
-  const expected = expectedApps(config);
+  const expected = expectedProcesses(config);
   const apps = new Set([...expected.keys(), ...observation.processes.map(({ app }) => app)]);
   const gauge = (name: string, app: string) =>
     observation.metrics.find(metric => metric.name === name)?.values.find(({ labels }) => labels.app === app)
@@ -122,24 +123,6 @@ function appStatuses({ config, observation, traffic }: StatusParts): AppStatus[]
   });
 }
 
-/** How many processes each app has when all is well. */
-function expectedApps(config: EffectiveConfig): Map<string, number> {
-  const counts = new Map([
-    ['gateway', config.gateway.workers],
-    ['scheduler', 1],
-  ]);
-  if (config.redis.url === null) counts.set('state', 1);
-  counts.set('monitor', 1);
-  for (const role of roles) for (const app of modelApps(config.models[role])) counts.set(app, 1);
-  return counts;
-}
-
-/** PM2 apps of a model: `embedding`, `embedding-1` for the second replica. */
-function modelApps({ engine, role, replicas }: EffectiveModel): string[] {
-  if (engine === 'external') return [];
-  return Array.from({ length: replicas }, (_, replica) => (replica === 0 ? role : `${role}-${replica}`));
-}
-
 /** Both models, by the scheduler and by the supervisors' files as they are now. */
 export function modelStatuses(config: EffectiveConfig, scheduler: ModelsStatus | null): AdminModelStatus[] {
   return roles.map(role => modelStatus(config, role, scheduler));
@@ -148,7 +131,7 @@ export function modelStatuses(config: EffectiveConfig, scheduler: ModelsStatus |
 function modelStatus(config: EffectiveConfig, role: Role, scheduler: ModelsStatus | null): AdminModelStatus {
   const model = config.models[role];
   const seen = scheduler?.models[role] ?? null;
-  const processes = modelApps(model)
+  const processes = supervisorsOf(model)
     .map(app => readModelProcess(runPaths.modelStatus(config.run_dir, app)))
     .filter(status => status !== null)
     // The file of a supervisor that was killed still says what it said last.

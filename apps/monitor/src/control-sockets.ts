@@ -1,4 +1,4 @@
-import { lstat, readdir, unlink } from 'node:fs/promises';
+import { lstat, readdir, readFile, unlink } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
@@ -37,6 +37,32 @@ async function describeSocket(folder: string, name: string): Promise<ControlSock
   return { key: `${app}-${pid}@${stats.mtimeMs}`, app, pid: Number(pid), path, since: stats.mtimeMs };
 }
 
+/** What a process had counted when it ended by itself, which it left in the control folder. */
+export interface LastCounts {
+  /** The key of its socket. */
+  key: string;
+  path: string;
+}
+
+/** What processes left that have ended. */
+export async function listLastCounts(runDir: string): Promise<LastCounts[]> {
+  const folder = runPaths.controlDir(runDir);
+  const names = await readdir(folder).catch(() => []);
+  return names.flatMap(name => {
+    const [, key] = /^(.+-\d+@[\d.]+)\.last\.json$/.exec(name) ?? [];
+    return key === undefined ? [] : [{ key, path: join(folder, name) }];
+  });
+}
+
+/** Reads one; undefined when it is not readable. */
+export async function readLastCounts({ path }: LastCounts): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
 /** Asks a process for `/status` or `/metrics`. Never throws. */
 export function askControl(
   socket: ControlSocket,
@@ -63,8 +89,8 @@ export function askControl(
   });
 }
 
-/** Removes the socket of a process that is gone. */
-export async function removeSocket({ path }: ControlSocket): Promise<void> {
+/** Removes what a process that is gone has left. */
+export async function removeFile({ path }: ControlSocket | LastCounts): Promise<void> {
   await unlink(path).catch(() => {});
 }
 

@@ -18,6 +18,12 @@ export interface LedgerState {
 }
 
 /**
+ * Fractions are kept in steps of 2^-20 (a microsecond). Sums of such numbers are exact up to 2^33, so it makes no difference in
+ * which order they are made: else a sum could fall by its last bit when a process moves to the base.
+ */
+const stepsOfOne = 2 ** 20;
+
+/**
  * Adds up the metrics of processes that come and go, so that no counter ever goes back: the last counters of a process
  * that is gone stay in a base, those of one that does not answer stay until it does. Gauges count only while their
  * process answers.
@@ -31,17 +37,28 @@ export class CounterLedger {
     this.#last = new Map(state.last);
   }
 
-  /** Takes one scrape: the metrics of every process that exists, null for one that did not answer. Returns the sums. */
-  async record(scrape: ReadonlyMap<string, MetricSnapshot[] | null>): Promise<Registry> {
-    const gone = [...this.#last.keys()].filter(key => !scrape.has(key));
+  /**
+   * Takes one scrape: the metrics of every process that exists, null for one that did not answer; and the last counts that
+   * processes left when they ended. These may be told again and count once, until they are told no more. Returns the sums.
+   */
+  async record(
+    scrape: ReadonlyMap<string, MetricSnapshot[] | null>,
+    ended: ReadonlyMap<string, MetricSnapshot[]> = new Map(),
+  ): Promise<Registry> {
+    for (const [key, metrics] of ended) this.#last.set(key, countersOf(metrics));
+    const gone = [...this.#last.keys()].filter(key => !scrape.has(key) && !ended.has(key));
     if (gone.length > 0) {
-      const parting = gone.map(key => this.#last.get(key) ?? []);
+      const counts = gone.map(key => this.#last.get(key) ?? []);
       for (const key of gone) this.#last.delete(key);
-      this.#base = await snapshotOf(AggregatorRegistry.aggregate([...parting, this.#base]));
+      this.#base = await snapshotOf(AggregatorRegistry.aggregate([...counts, this.#base]));
     }
     for (const [key, metrics] of scrape) if (metrics) this.#last.set(key, countersOf(metrics));
-    const present = [...scrape].map(([key, metrics]) => metrics ?? this.#last.get(key) ?? []);
-    return AggregatorRegistry.aggregate([...present, this.#base]);
+    const parting = [...ended.keys()].filter(key => !scrape.has(key)).map(key => this.#last.get(key) ?? []);
+    const present = [...scrape].map(([key, metrics]) => [
+      ...(metrics ?? []).filter(metric => !isCounted(metric)),
+      ...(this.#last.get(key) ?? []),
+    ]);
+    return AggregatorRegistry.aggregate([...present, ...parting, this.#base]);
   }
 
   /** The state to keep for the next monitor. */
@@ -70,5 +87,11 @@ function isMetric(value: unknown): value is MetricSnapshot {
   );
 }
 
+const isCounted = ({ type }: MetricSnapshot) => type === 'counter' || type === 'histogram';
+
+/** Counters and histograms with values that can be added up exactly, in any order. */
 const countersOf = (metrics: MetricSnapshot[]) =>
-  metrics.filter(({ type }) => type === 'counter' || type === 'histogram');
+  metrics.filter(isCounted).map(metric => ({
+    ...metric,
+    values: metric.values.map(one => ({ ...one, value: Math.round(one.value * stepsOfOne) / stepsOfOne })),
+  }));

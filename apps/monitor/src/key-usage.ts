@@ -18,6 +18,13 @@ export interface KeyUsage {
   recent: Usage;
 }
 
+/** The metrics that it is made of. */
+export const usageMetrics = [
+  'er_key_requests_total',
+  'er_key_inputs_total',
+  'er_key_tokens_total',
+] as const satisfies MetricName[];
+
 /** Most keys that are told of. */
 const mostKeys = 100;
 
@@ -46,7 +53,7 @@ const nothing: Usage = { requests: 0, inputs: 0, tokens: 0 };
 /** Usage by key, both models together. */
 function usageOf(metrics: readonly MetricSnapshot[]): Map<string, Usage> {
   const usage = new Map<string, Usage>();
-  const add = (name: MetricName, field: keyof Usage) => {
+  const add = (name: (typeof usageMetrics)[number], field: keyof Usage) => {
     for (const { value, labels } of metrics.find(metric => metric.name === name)?.values ?? []) {
       const row = usage.get(`${labels.key}`) ?? { ...nothing };
       row[field] += value;

@@ -7,6 +7,7 @@ import { runProcess } from '@er-gateway/shared/lifecycle';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
 import { Registry } from 'prom-client';
 import { ErrorLog } from './error-log.ts';
+import { createExpectedMetrics, expectedProcesses } from './expected-processes.ts';
 import { createFeedbackHistory } from './feedback-quality.ts';
 import { readGpus } from './gpu-sample.ts';
 import { History, toHistoryPoint } from './history.ts';
@@ -22,7 +23,7 @@ import { readSystem } from './system-sample.ts';
 import { createTrafficWindow } from './traffic.ts';
 
 /**
- * Processes are looked at this often even when nobody asks: what one counts after the last look dies with it. Rarely: a look
+ * Processes are looked at this often even when nobody asks: what one counts after the last look is lost when it is killed. Rarely: a look
  * makes each of 64 idle workers write its metrics as JSON, and their memory grow.
  */
 const observeEveryMs = 30_000;
@@ -41,6 +42,7 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
     system: () => sampleSystem(metricsWaitMs),
     gpus: () => sampleGpus(metricsWaitMs),
   });
+  createExpectedMetrics(registry, expectedProcesses(config));
   const startedAt = Date.now();
   onStop(
     await serveControl({ runDir: config.run_dir, app: 'monitor', status: () => ({ startedAt }), registry }),
@@ -95,6 +97,8 @@ void runProcess('monitor', async ({ config, logger, onStop }) => {
   onStop(closer(await listenOnSocket(runPaths.monitor(config.run_dir), behindGateway)));
   onStop(closer(await listenOnLoopback(config.monitor.port, onLoopback, logger)));
   onStop(() => stream.close());
+  // What others count until the next monitor is lost if they are killed before it comes.
+  onStop(look);
   await look();
 });
 

@@ -1,6 +1,13 @@
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import type { Logger } from '@er-gateway/shared/logger';
-import { askControl, type ControlSocket, listControlSockets, removeSocket } from './control-sockets.ts';
+import {
+  askControl,
+  type ControlSocket,
+  listControlSockets,
+  listLastCounts,
+  readLastCounts,
+  removeFile,
+} from './control-sockets.ts';
 import { CounterLedger, type MetricSnapshot, parseMetrics, snapshotOf } from './counter-ledger.ts';
 import { readLedger, writeLedger } from './ledger-file.ts';
 
@@ -57,16 +64,20 @@ export function createObserver({
     try {
       await writeLedger(file, ledger.state());
       canWrite = true;
+      return true;
     } catch (error) {
       if (canWrite) logger.warn('counters cannot be kept for the next monitor', { error });
       canWrite = false;
+      return false;
     }
   };
 
   const lookNow = async (): Promise<Observation> => {
     const { processes, metricsByKey } = await askAll(runDir);
-    const merged = await ledger.record(metricsByKey);
-    await keepCounts();
+    // After the sockets: a process leaves its counts before its socket is gone.
+    const { left, counts } = await readEnded(runDir);
+    const merged = await ledger.record(metricsByKey, counts);
+    if (await keepCounts()) await Promise.all(left.map(removeFile));
     const [metrics, exposition] = await Promise.all([snapshotOf(merged), merged.metrics()]);
     const observation = { at: Date.now(), processes, metrics, exposition };
     onObservation(observation);
@@ -95,6 +106,17 @@ async function askAll(runDir: string) {
   };
 }
 
+/** What processes that ended by themselves have left. */
+async function readEnded(runDir: string) {
+  const left = await listLastCounts(runDir);
+  const counts = new Map<string, MetricSnapshot[]>();
+  for (const one of left) {
+    const metrics = parseMetrics(await readLastCounts(one));
+    if (metrics) counts.set(one.key, metrics);
+  }
+  return { left, counts };
+}
+
 /** The process behind a socket; null, and the socket removed, when it is gone. */
 async function askProcess(socket: ControlSocket, signal: AbortSignal) {
   const [metricsAnswer, statusAnswer] = await Promise.all([
@@ -102,7 +124,7 @@ async function askProcess(socket: ControlSocket, signal: AbortSignal) {
     askControl(socket, '/status', signal),
   ]);
   if (metricsAnswer.kind === 'gone') {
-    await removeSocket(socket);
+    await removeFile(socket);
     return null;
   }
   const metrics = metricsAnswer.kind === 'answer' ? parseMetrics(metricsAnswer.value) : null;

@@ -1,10 +1,10 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import type { Logger } from '@er-gateway/shared/logger';
 import { Registry } from 'prom-client';
-import { modelStatuses, toAdminStatus } from './admin-status.ts';
+import { type AdminStatus, modelStatuses, toAdminStatus } from './admin-status.ts';
 import { askControl, listControlSockets } from './control-sockets.ts';
 import type { ErrorLog } from './error-log.ts';
-import type { FeedbackHistory } from './feedback-quality.ts';
+import type { FeedbackHistory, FeedbackQuality } from './feedback-quality.ts';
 import type { GpuSample } from './gpu-sample.ts';
 import type { History } from './history.ts';
 import type { Observation } from './observer.ts';
@@ -50,7 +50,12 @@ export function createPages(options: PagesOptions): { pages: Pages; stream: Stat
     });
   };
   const readModels = async () => modelStatuses(config, await askScheduler(config.run_dir));
-  const stream = new StatusStream({ readStatus, readModels, history: () => history, logger });
+  const stream = new StatusStream({
+    readStatus: async () => toPageStatus(await readStatus()),
+    readModels,
+    history: () => history,
+    logger,
+  });
 
   const answer = (value: PageAnswer) => () => value;
   const pages: Pages = {
@@ -60,6 +65,13 @@ export function createPages(options: PagesOptions): { pages: Pages; stream: Stat
     }),
     '/admin/status': async () => json(await readStatus()),
     '/dashboard': answer(files.page),
+    // The page's addresses are relative.
+    '/dashboard/': answer({
+      status: 308,
+      type: 'text/plain',
+      body: '',
+      headers: { location: '../dashboard' },
+    }),
     '/dashboard/login': answer(files.login),
     // The gateway answers for itself; on the loopback port there is nobody to log in.
     '/dashboard/session': answer(json({ name: null, expires_at: null })),
@@ -72,6 +84,21 @@ export function createPages(options: PagesOptions): { pages: Pages; stream: Stat
   };
   return { pages, stream };
 }
+
+/** Without what the page shows nothing of, and what grows with workers and keys: it is sent every other second. */
+const toPageStatus = (status: AdminStatus): AdminStatus => ({
+  ...status,
+  apps: status.apps.map(app => ({
+    ...app,
+    processes: app.processes.map(process => ({ ...process, status: null })),
+  })),
+  feedback: {
+    lastHour: ofAllKeys(status.feedback.lastHour),
+    lastDay: ofAllKeys(status.feedback.lastDay),
+    total: ofAllKeys(status.feedback.total),
+  },
+});
+const ofAllKeys = (rows: readonly FeedbackQuality[]) => rows.filter(({ key }) => key === null);
 
 const json = (value: unknown): PageAnswer => ({ type: 'application/json', body: JSON.stringify(value) });
 

@@ -35,6 +35,8 @@ export interface StatusStreamOptions {
  */
 export class StatusStream {
   readonly #options: StatusStreamOptions;
+  /** Streams that are open or being opened, and those among them that are told of news. */
+  readonly #places = new Set<ServerResponse>();
   readonly #watchers = new Set<ServerResponse>();
   readonly #closing = new AbortController();
   #isTurning = false;
@@ -46,10 +48,19 @@ export class StatusStream {
 
   /** Begins a stream. Throws RequestError when too many are open. */
   async open(response: ServerResponse, headers: Record<string, string>): Promise<void> {
-    if (this.#watchers.size >= mostWatchers)
-      throw new RequestError('overloaded', `${mostWatchers} dashboards are open; close some.`);
+    if (this.#places.size >= mostWatchers)
+      throw new RequestError('overloaded', `${mostWatchers} dashboards are open; close some.`, {
+        retryAfterMs: 10_000,
+      });
+    // Taken before anything is waited for, and given back however it ends.
+    this.#places.add(response);
+    response.once('close', () => {
+      this.#places.delete(response);
+      this.#watchers.delete(response);
+    });
     const { history, readStatus } = this.#options;
     const status = await readStatus();
+    if (response.destroyed) return;
     response.writeHead(200, {
       ...headers,
       'content-type': 'text/event-stream',
@@ -60,7 +71,6 @@ export class StatusStream {
     );
     if (this.#closing.signal.aborted || response.req.method === 'HEAD') return void response.end();
     this.#watchers.add(response);
-    response.once('close', () => this.#watchers.delete(response));
     void this.#turn();
   }
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { cpus, hostname, loadavg, uptime } from 'node:os';
 import { currentLoad, mem, networkStats } from 'systeminformation';
 
@@ -8,7 +9,7 @@ export interface SystemSample {
   /** Busy share of all cores since the sample before, 0 to 1. */
   cpu: { cores: number; busy: number; loadAverage: number[] };
   memory: { totalBytes: number; availableBytes: number };
-  /** All interfaces but loopback: bytes since boot; rates are null in the first sample. */
+  /** All network cards: bytes since boot; rates are null in the first sample. */
   network: {
     receivedBytes: number;
     sentBytes: number;
@@ -20,7 +21,8 @@ export interface SystemSample {
 /** Reads CPU, memory and network of this host. */
 export async function readSystem(): Promise<SystemSample> {
   const [load, memory, interfaces] = await Promise.all([currentLoad(), mem(), networkStats('*')]);
-  const outer = interfaces.filter(({ iface }) => iface !== 'lo');
+  const counted = new Set(countedInterfaces(interfaces.map(({ iface }) => iface)));
+  const outer = interfaces.filter(({ iface }) => counted.has(iface));
   return {
     hostname: hostname(),
     uptimeSeconds: Math.round(uptime()),
@@ -33,6 +35,18 @@ export async function readSystem(): Promise<SystemSample> {
       sentBytesPerSecond: sumOrNull(outer.map(({ tx_sec }) => tx_sec)),
     },
   };
+}
+
+/**
+ * The interfaces whose bytes are counted: the network cards. What runs over bonds, bridges and virtual pairs runs over a card as
+ * well. Where there is no card (in a container), all but loopback.
+ */
+export function countedInterfaces(
+  names: readonly string[],
+  hasDevice = (name: string) => existsSync(`/sys/class/net/${name}/device`),
+): string[] {
+  const cards = names.filter(hasDevice);
+  return cards.length > 0 ? cards : names.filter(name => name !== 'lo');
 }
 
 /** systeminformation says null for a rate that it has only one reading of. */

@@ -1,7 +1,7 @@
 import type { Role } from '@er-gateway/shared/config/schema';
 import { type MetricName, modelRoutes } from '@er-gateway/shared/metrics/definitions';
 import type { MetricSnapshot } from './counter-ledger.ts';
-import { type KeyUsage, keyUsageBetween } from './key-usage.ts';
+import { type KeyUsage, keyUsageBetween, usageMetrics } from './key-usage.ts';
 
 /** How far back rates look, in milliseconds, and those of the charts' points. */
 const windowMs = 60_000;
@@ -34,6 +34,20 @@ interface Sample {
   metrics: MetricSnapshot[];
 }
 
+/** What is looked at below: the other metrics of a minute are not worth their memory. */
+const kept: ReadonlySet<string> = new Set<MetricName>([
+  'er_requests_total',
+  'er_request_duration_seconds',
+  'er_requests_in_flight',
+  'er_inputs_total',
+  'er_tokens_total',
+  'er_cache_items_total',
+  'er_batch_items',
+  'er_batch_fill_ratio',
+  'er_process_cpu_seconds_total',
+  ...usageMetrics,
+]);
+
 /** Remembers the merged metrics of the last minute, and says what happened in it. */
 export interface TrafficWindow {
   add: (sample: Sample) => void;
@@ -52,8 +66,9 @@ export function createTrafficWindow(): TrafficWindow {
   const ends = () => ({ first: samples[0], last: samples.at(-1) });
   const nothing: Sample = { at: 0, metrics: [] };
   return {
-    add: sample => {
-      samples = [...samples.filter(({ at }) => sample.at - at <= windowMs && at < sample.at), sample];
+    add: ({ at, metrics }) => {
+      const sample = { at, metrics: metrics.filter(({ name }) => kept.has(name)) };
+      samples = [...samples.filter(one => at - one.at <= windowMs && one.at < at), sample];
     },
     summary: () => {
       const { first, last } = ends();

@@ -23,6 +23,8 @@ void runProcess('scheduler', async ({ config, logger, onStop }) => {
   });
   onStop(() => scheduler.close());
   createSchedulerGauges(register, () => scheduler.facts());
+  // Before the server, so that it ends after it: jobs that end with their callers' connections are counted.
+  onStop(await serveControl({ runDir: config.run_dir, app: 'scheduler', status: () => scheduler.inspect() }));
 
   const server = new FrameServer({
     path: runPaths.scheduler(config.run_dir),
@@ -47,8 +49,6 @@ void runProcess('scheduler', async ({ config, logger, onStop }) => {
   };
   announce();
   onStop(() => server.close());
-
-  onStop(await serveControl({ runDir: config.run_dir, app: 'scheduler', status: () => scheduler.inspect() }));
   logger.info('scheduler is up', {
     socket: join(config.run_dir, 'scheduler.sock'),
     concurrency: config.limits.concurrency,

@@ -15,6 +15,9 @@ export const runPaths = {
   /** Each process serves its status and metrics on a socket in this folder. */
   controlDir: (runDir: string) => join(runDir, 'control'),
   control: (runDir: string, app: string) => join(runDir, 'control', `${app}-${process.pid}.sock`),
+  /** What a process had counted when it ended by itself. `since`: when its control socket was made, Unix time in milliseconds. */
+  lastCounts: (runDir: string, app: string, since: number) =>
+    join(runDir, 'control', `${app}-${process.pid}@${since}.last.json`),
   /** What a model's supervisor says about it, as JSON; replaced whole. */
   modelStatus: (runDir: string, app: string) => join(runDir, `${app}.status.json`),
   /** The model server's process group, to recognise one that was left over. The supervisor's own. */

@@ -14,7 +14,9 @@ Generated from shared/src/metrics/*definitions.ts by \`node apps/monitor/src/wri
 
 \`GET /metrics\` answers in Prometheus' text format, all processes of this host merged: with an admin key on the gateway's
 port, without a key on \`127.0.0.1\` at \`monitor.port\`. Counters and histograms are summed over all processes that ever
-ran, so they do not go back when a process is reloaded or killed. Gauges are of the processes that live now.
+ran, so they do not go back when a process is reloaded or killed. A process that ends by itself (reload, restart, stop) leaves all that it has
+counted; one that is killed or crashes takes with it what it counted since it was looked at last: at the last scrape, or 30 s ago at most.
+Gauges are of the processes that live now.
 
 ${sections.join('\n')}`;
 }

@@ -1,9 +1,12 @@
 import { performance } from 'node:perf_hooks';
 import type { Registry } from 'prom-client';
 import { createCounter, createGauge } from './create-metric.ts';
+import { SlidingMaximum } from './sliding-maximum.ts';
 
 /** Wakes an idle process four times a second; at 10 ms, 64 idle workers would wake 6,400 times. */
 const lagResolutionMs = 250;
+/** A delay is told this long, to all readers: to Prometheus, whoever else has looked in between. */
+const lagWindowMs = 60_000;
 
 /**
  * What every process says of itself: CPU, memory, event loop. A handful set by hand: prom-client's defaults are about
@@ -29,19 +32,18 @@ export function createProcessMetrics(registry: Registry, app: string): void {
   );
 
   // Not monitorEventLoopDelay: each reset() blinds it until its timer ran twice more.
-  let longestLagMs = 0;
+  const lagMs = new SlidingMaximum(lagWindowMs);
   let dueAt = performance.now() + lagResolutionMs;
   const noteLag = () => {
-    longestLagMs = Math.max(longestLagMs, performance.now() - dueAt);
+    const now = performance.now();
+    lagMs.add(Math.max(0, now - dueAt), now);
+    return now;
   };
   setInterval(() => {
-    noteLag();
-    dueAt = performance.now() + lagResolutionMs;
+    dueAt = noteLag() + lagResolutionMs;
   }, lagResolutionMs).unref();
   createGauge(registry, 'er_process_event_loop_lag_seconds', gauge => {
-    noteLag();
-    gauge.set({ app }, longestLagMs / 1000);
-    longestLagMs = 0;
+    gauge.set({ app }, lagMs.at(noteLag()) / 1000);
   });
 
   let usedBefore = performance.eventLoopUtilization();

@@ -116,6 +116,14 @@ for (const [what, body, status, code, param, message] of [
     'ranking',
     /once/,
   ],
+  [
+    'a ranking longer than any request',
+    { request_id: 'r', relevant: [0], ranking: Array.from({ length: 2049 }, (_, index) => index) },
+    400,
+    'invalid_request',
+    'ranking',
+    /at most 2048 documents/,
+  ],
   ['a comment', { request_id: 'r', rating: 3, comment: 'good' }, 400, 'invalid_request', null, /comment/],
 ] as const) {
   test(`feedback with ${what} is refused with the reason`, async () => {

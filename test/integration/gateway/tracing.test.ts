@@ -77,6 +77,23 @@ test("a request goes on with its caller's trace: a span of it, and one of each s
   assert.equal(last?.headers.traceparent, `00-${traceId('1')}-${root.spanId}-01`);
 });
 
+test('a stage that comes twice is drawn twice, each where it was', async () => {
+  const made = await system.post('/admin/keys', { name: 'limited', inputs_per_minute: 100 });
+  const { key } = (await made.json()) as { key: string };
+  const authorization = `Bearer ${key}`;
+  await system.post('/v1/embeddings', { input: 'x' }, { ...sampled('9'), authorization });
+  const spans = await spansOf(traceId('9'));
+  const stages = spans.filter(({ parentSpanId }) => parentSpanId !== callersSpan);
+  assert.deepEqual(
+    stages.map(({ name }) => name),
+    ['auth', 'limit', 'parse', 'limit', 'queue', 'upstream', 'write'],
+  );
+  for (const [place, { start }] of stages.entries()) {
+    const before = stages[place - 1];
+    assert.ok(before === undefined || start >= before.end - 1000n, `${place}`);
+  }
+});
+
 test('a request that is passed on as it is carries the trace too', async () => {
   const path = '/engines/embedding/v1/embeddings';
   await system.post(path, { model: 'Qwen3-Embedding-0.6B', input: 'x' }, sampled('2'));
@@ -109,7 +126,7 @@ test('what its caller does not trace, or the ratio leaves out, is not sent', asy
   await system.post('/v1/embeddings', { input: 'c' }, { traceparent: '; drop table' });
   await system.post('/v1/embeddings', { input: 'd' }, sampled('6'));
   await spansOf(traceId('6'));
-  const known = new Set(['1', '2', '3', '4', '6'].map(traceId));
+  const known = new Set(['1', '2', '3', '4', '6', '9'].map(traceId));
   assert.deepEqual(
     collector.spans.filter(span => !known.has(span.traceId)),
     [],

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type FakeModel, startFakeModel } from '../../kit/fake-model.ts';
+import { seriesOf } from '../../kit/process-status.ts';
 import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
 import { waitFor } from '../../kit/wait-for.ts';
 
@@ -46,6 +48,8 @@ const embed = async (key: string, input: unknown) => {
   };
   return { status: answer.status, body, header, retryAfter: answer.headers.get('retry-after') };
 };
+const refusedBy = async (limit: string) =>
+  (await seriesOf(join(system.folder, 'run'), 'gateway')).get(`er_rate_limited_total{limit=${limit}}`);
 const texts = (count: number) =>
   Array.from({ length: count }, (_, index) => `text ${index} ${Math.random()}`);
 
@@ -56,6 +60,7 @@ test('inputs are charged before the models see them, with headers for each limit
   const seen = ['limit-requests', 'remaining-requests', 'limit-inputs', 'remaining-inputs', 'limit-tokens'];
   assert.deepEqual(seen.map(first.header), [50, 49, 10, 4, null]);
   await models[0]?.forget();
+  const refusedBefore = await refusedBy('inputs');
   const second = await embed(key, texts(6));
   assert.deepEqual([second.status, second.body.error?.code], [429, 'rate_limit_exceeded']);
   assert.match(second.body.error?.message ?? '', /limit of 10 inputs a minute/);
@@ -68,6 +73,7 @@ test('inputs are charged before the models see them, with headers for each limit
     (await embed(await keyWith({ inputs_per_minute: 3 }), texts(4))).body.error?.message ?? '',
     /more than/,
   );
+  assert.deepEqual([refusedBefore, await refusedBy('inputs'), await refusedBy('tokens')], [0, 3, 0]);
 });
 
 test('tokens are charged by an estimate and put right by what the answer says', async () => {
@@ -113,6 +119,7 @@ test('a key takes up its share of the concurrency and no more, and others go on'
   const asked = Array.from({ length: 3 }, () => embed(key, texts(1)));
   const statuses = (await Promise.all(asked)).map(({ status }) => status).sort();
   assert.deepEqual(statuses, [200, 200, 429]);
+  assert.equal(await refusedBy('concurrency'), 1);
   await models[0]?.fault({ mode: 'none' });
   assert.equal((await embed(await keyWith({}), texts(1))).status, 200);
 });

@@ -14,8 +14,8 @@ const registry = new Registry();
 createProcessMetrics(registry, app);
 const metrics = createGatewayMetrics(registry, () => 0);
 const close = await serveControl({ runDir, app, registry, status: () => JSON.parse(status) });
-process.once('SIGTERM', () => {
-  close();
+process.once('SIGTERM', async () => {
+  await close();
   process.exit(0);
 });
 createInterface(process.stdin)

@@ -14,7 +14,11 @@ export interface Host {
   port: number;
   /** A counting process that has its control socket. */
   start: (app: string, status?: object) => Promise<CountingProcess>;
-  startMonitor: (options?: { programs?: Record<string, string>; port?: number }) => Promise<Monitor>;
+  startMonitor: (options?: {
+    programs?: Record<string, string>;
+    port?: number;
+    env?: Record<string, string>;
+  }) => Promise<Monitor>;
   stop: () => Promise<void>;
 }
 
@@ -91,6 +95,7 @@ export async function createHost(): Promise<Host> {
       ER_MONITOR_PORT: `${options.port ?? port}`,
       ER_GATEWAY_WORKERS: '2',
       ER_ENGINE: 'builtin',
+      ...options.env,
     });
     await waitFor('the monitor to listen', () => /metrics and dashboard on|cannot be opened/.test(output()));
     return {

@@ -77,6 +77,36 @@ test('a ledger that goes on from the state of another has the same sums', async 
   assert.equal((await sums(second, new Map())).c_total, 3);
 });
 
+test('the last counts of a process that has ended count once, however often they are told', async () => {
+  const ledger = new CounterLedger();
+  const key = 'a-1@1';
+  const last = new Map([[key, (await metricsOf(6)) ?? []]]);
+  await sums(ledger, new Map([[key, await metricsOf(4)]]));
+  const countOf = async (...record: Parameters<CounterLedger['record']>) =>
+    (await snapshotOf(await ledger.record(...record)))[0]?.values[0]?.value;
+  assert.equal(await countOf(new Map(), last), 6);
+  const state = JSON.parse(JSON.stringify(ledger.state()));
+  assert.equal(await countOf(new Map(), last), 6);
+  assert.equal(await countOf(new Map()), 6);
+  const successor = new CounterLedger(state);
+  assert.equal((await snapshotOf(await successor.record(new Map(), last)))[0]?.values[0]?.value, 6);
+  assert.equal((await sums(successor, new Map())).c_total, 6);
+});
+
+test('sums of fractions are the same in whatever order they are made, so that none falls when a process is gone', async () => {
+  const ledger = new CounterLedger();
+  const fractions = [0.1, 0.7, 1e-7, 1 / 3, 12345.678];
+  const scrape = new Map<string, Awaited<ReturnType<typeof metricsOf>>>();
+  for (const [pid, value] of fractions.entries()) scrape.set(`a-${pid}@1`, await metricsOf(value));
+  let before = (await sums(ledger, scrape)).c_total ?? 0;
+  for (const key of ['a-3@1', 'a-0@1', 'a-4@1', 'a-1@1', 'a-2@1']) {
+    scrape.delete(key);
+    const now = (await sums(ledger, scrape)).c_total ?? 0;
+    assert.equal(now, before);
+    before = now;
+  }
+});
+
 test('answers that are no metrics are refused', () => {
   for (const answer of [
     null,

@@ -8,6 +8,7 @@ import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics
 import { createSchedulerGauges, createSchedulerMetrics } from '@er-gateway/shared/metrics/scheduler-metrics';
 import { createSupervisorMetrics } from '@er-gateway/shared/metrics/supervisor-metrics';
 import { Registry } from 'prom-client';
+import { createExpectedMetrics } from '../../../apps/monitor/src/expected-processes.ts';
 import { createHostMetrics } from '../../../apps/monitor/src/host-metrics.ts';
 
 const namesOf = (owner: string) =>
@@ -48,7 +49,11 @@ test('each kind of process has exactly the metrics defined for it', async () => 
     namesOf('supervisor'),
   );
   const samples = { system: async () => null, gpus: async () => null };
-  assert.deepEqual(created(registryOf(registry => createHostMetrics(registry, samples))), namesOf('monitor'));
+  const createMonitorMetrics = (registry: Registry) => {
+    createHostMetrics(registry, samples);
+    createExpectedMetrics(registry, new Map());
+  };
+  assert.deepEqual(created(registryOf(createMonitorMetrics)), namesOf('monitor'));
   assert.deepEqual(
     created(registryOf(registry => createProcessMetrics(registry, 'state'))),
     namesOf('every process'),

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createProcessMetrics } from '@er-gateway/shared/metrics/process-metrics';
 import { Registry } from 'prom-client';
-import { waitFor } from '../../kit/wait-for.ts';
 
 async function valuesOf(registry: Registry): Promise<Record<string, number>> {
   const metrics = await registry.getMetricsAsJSON();
@@ -16,7 +15,7 @@ function block(ms: number): void {
   while (performance.now() < end);
 }
 
-test('a blocked event loop shows in lag, utilization and CPU time of the next scrape, and not in the one after', async () => {
+test('a blocked event loop shows in lag, utilization and CPU time of the next scrape; the lag in later ones too', async () => {
   // Node counts utilization from the first turn of the event loop on.
   await nextTurn();
   const registry = new Registry();
@@ -29,8 +28,8 @@ test('a blocked event loop shows in lag, utilization and CPU time of the next sc
   const cpu = (blocked.er_process_cpu_seconds_total ?? 0) - (before.er_process_cpu_seconds_total ?? 0);
   assert.ok(cpu > 0.05, `${cpu} s`);
   assert.ok((blocked.er_process_resident_memory_bytes ?? 0) > (blocked.er_process_heap_used_bytes ?? 0));
-  await waitFor('a scrape without the lag', async () => {
-    const values = await valuesOf(registry);
-    return (values.er_process_event_loop_lag_seconds ?? 1) < 0.3;
-  });
+  const later = await valuesOf(registry);
+  assert.ok(
+    (later.er_process_event_loop_lag_seconds ?? 0) >= (blocked.er_process_event_loop_lag_seconds ?? 1),
+  );
 });

@@ -137,6 +137,23 @@ test('a ranking that the caller has kept serves when the request is forgotten, a
   assert.deepEqual([take(told).quality?.reciprocalRank, take(told).isCounted], [0.5, false]);
 });
 
+test('of a ranking that was told only the flags are kept, so that rankings told at length push nothing out', () => {
+  const { take, rerank } = createDesk({ maxBytes: 10_000 });
+  rerank([0.1, 0.9]);
+  const ranking = Array.from({ length: 2000 }, (_, index) => index);
+  for (let index = 0; index < 5; index++) {
+    const told = { requestId: `told-${index}`, ranking };
+    assert.equal(take({ ...told, relevant: [1] }).quality?.reciprocalRank, 0.5);
+    assert.equal(take({ ...told, relevant: [0] }).isCounted, false);
+  }
+  assert.equal(take({ relevant: [1] }).quality?.reciprocalRank, 1, 'what was answered is still there');
+  assert.equal(take({ requestId: 'told-4', rating: 3 }).isCounted, true);
+  assert.throws(
+    () => take({ requestId: 'told-4', relevant: [0] }),
+    isError('not_found', 'request_id', /or send `ranking`/),
+  );
+});
+
 test('what is remembered is bounded, and embeddings do not push out rankings', () => {
   const { answered, rerank, take } = createDesk({ maxBytes: 10_000 });
   rerank([0.1, 0.2]);

@@ -24,6 +24,12 @@ type LimitSettings = Pick<
   'requests_per_minute' | 'inputs_per_minute' | 'tokens_per_minute'
 >;
 
+/** Why a request is refused. */
+interface Refusal {
+  unit: WorkUnit;
+  error: RequestError;
+}
+
 /**
  * Charges requests to their keys, over all workers and hosts, before anything is done for them. A key that is limited by
  * requests alone is charged before its body is read; where inputs or tokens count too, all units are charged together when
@@ -32,7 +38,7 @@ type LimitSettings = Pick<
 export class RateGate {
   readonly #store: Pick<StateStore, 'consume' | 'charge'>;
   readonly #settings: LimitSettings;
-  readonly #refusals = new Map<string, { until: number; limits: string; error: RequestError }>();
+  readonly #refusals = new Map<string, { until: number; limits: string; refusal: Refusal }>();
   readonly #corrections = new Map<string, { inputs: number; tokens: number }>();
 
   constructor(store: Pick<StateStore, 'consume' | 'charge'>, settings: LimitSettings) {
@@ -47,7 +53,7 @@ export class RateGate {
     const limits = this.#limitsOf(key);
     if (limits.inputs === null && limits.tokens === null) return this.#chargeRequest(exchange, key, limits);
     if (isWork) {
-      this.#refuseAsBefore(key, limits);
+      this.#refuseAsBefore(exchange, key, limits);
       exchange.uncharged = { limits, cost: { requests: 1, inputs: 0, tokens: 0 } };
       return;
     }
@@ -105,7 +111,7 @@ export class RateGate {
     const outcome = await this.#store.consume(key.id, { points, windowSeconds }, cost);
     const used = { requests: points - outcome.remaining, inputs: 0, tokens: 0 };
     exchange.usage = { limits, used, resetMs: outcome.resetMs };
-    if (!outcome.isAllowed && cost > 0) throw usedUp('requests', points, 1, outcome.resetMs);
+    if (!outcome.isAllowed && cost > 0) refuse(exchange, usedUp('requests', points, 1, outcome.resetMs));
   }
 
   async #charge(exchange: Exchange, key: KeyRecord, limits: WorkLimits, cost: WorkCost): Promise<void> {
@@ -116,23 +122,24 @@ export class RateGate {
       name => cost[name] > 0 && used[name] + cost[name] > (limits[name] ?? Number.POSITIVE_INFINITY),
     );
     const over = unit ?? 'requests';
-    const error = usedUp(over, limits[over] ?? 0, cost[over], resetMs);
+    const refusal = usedUp(over, limits[over] ?? 0, cost[over], resetMs);
     // What no request could get: later ones need not be read.
-    if (used[over] >= (limits[over] ?? 0)) this.#remember(key, limits, error, resetMs);
-    throw error;
+    if (used[over] >= (limits[over] ?? 0)) this.#remember(key, limits, refusal, resetMs);
+    refuse(exchange, refusal);
   }
 
-  #remember(key: KeyRecord, limits: WorkLimits, error: RequestError, resetMs: number): void {
+  #remember(key: KeyRecord, limits: WorkLimits, refusal: Refusal, resetMs: number): void {
     if (this.#refusals.size > 10_000) this.#refusals.clear();
     const until = performance.now() + Math.min(refusalMs, resetMs);
-    this.#refusals.set(key.id, { until, limits: JSON.stringify(limits), error });
+    this.#refusals.set(key.id, { until, limits: JSON.stringify(limits), refusal });
   }
 
-  #refuseAsBefore(key: KeyRecord, limits: WorkLimits): void {
+  #refuseAsBefore(exchange: Exchange, key: KeyRecord, limits: WorkLimits): void {
     const known = this.#refusals.get(key.id);
     if (!known) return;
     // A limit that was raised counts at once.
-    if (known.until > performance.now() && known.limits === JSON.stringify(limits)) throw known.error;
+    if (known.until > performance.now() && known.limits === JSON.stringify(limits))
+      refuse(exchange, known.refusal);
     this.#refusals.delete(key.id);
   }
 
@@ -168,11 +175,16 @@ const notRunCodes = new Set<string>([
 ]);
 const isNotRun = ({ code }: RequestError) => notRunCodes.has(code);
 
-function usedUp(unit: WorkUnit, limit: number, cost: number, resetMs: number): RequestError {
+function usedUp(unit: WorkUnit, limit: number, cost: number, resetMs: number): Refusal {
   const seconds = Math.ceil(resetMs / 1000);
   const message =
     cost > limit
       ? `This request takes about ${cost} ${unit}, more than this key's limit of ${limit} ${unit} a minute. Send less at once, or raise limits.${unit}_per_minute.`
       : `This key's limit of ${limit} ${unit} a minute is used up. Try again in ${seconds} s, or raise limits.${unit}_per_minute.`;
-  return new RequestError('rate_limit_exceeded', message, { retryAfterMs: resetMs });
+  return { unit, error: new RequestError('rate_limit_exceeded', message, { retryAfterMs: resetMs }) };
+}
+
+function refuse(exchange: Exchange, { unit, error }: Refusal): never {
+  exchange.limitHit = unit;
+  throw error;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Role } from '@er-gateway/shared/config/schema';
-import type { KeyRecord, WorkCost, WorkLimits } from '@er-gateway/shared/state/store';
+import type { Job } from '@er-gateway/shared/scheduler-protocol';
+import type { KeyRecord, WorkCost, WorkLimits, WorkUnit } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { RequestTrace } from '../tracing/request-tracer.ts';
@@ -63,6 +64,8 @@ export class Exchange {
   dialect: Dialect | null;
   /** For the record. */
   role: Role | null = null;
+  /** What a model is asked for; null when none is. */
+  work: Job['kind'] | null = null;
   model: string | null = null;
   inputs = 0;
   promptTokens = 0;
@@ -73,6 +76,8 @@ export class Exchange {
   /** Of the answer's body. */
   bytesOut = 0;
   errorCode: string | null = null;
+  /** The limit a minute that it was refused by. */
+  limitHit: WorkUnit | null = null;
   /** null when traces are off. */
   trace: RequestTrace | null = null;
   errorMessage: string | null = null;

@@ -53,10 +53,12 @@ export function handleRequest(
     recorder.begin(exchange);
     try {
       if (route.access !== 'public') {
+        exchange.timings.enter('auth');
         await authenticate(exchange, keys, guard);
-        exchange.timings.end('auth');
+        exchange.timings.end();
+        exchange.timings.enter('limit');
         await rateGate.admit(exchange, isWork);
-        exchange.timings.end('limit');
+        exchange.timings.end();
       }
       await work(exchange);
     } catch (error) {
@@ -79,6 +81,7 @@ export function handleModelRequest(
     dependencies,
     async exchange => {
       const { headers } = exchange.req;
+      exchange.timings.enter('parse');
       exchange.wishes = readWishes(headers);
       if (exchange.key?.priority === 'bulk') exchange.wishes.priority = 'bulk';
       const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
@@ -91,14 +94,17 @@ export function handleModelRequest(
       const job = dialect.toJob(request, context);
       if (dialect.isBulk?.(request)) exchange.wishes.priority = 'bulk';
       exchange.role = role;
+      exchange.work = job.kind;
       exchange.model = config.models[role].served_name;
       exchange.inputs = dialect.countInputs(job);
-      exchange.timings.end('parse');
+      exchange.timings.end();
       if (exchange.uncharged !== null) {
+        exchange.timings.enter('limit');
         await rateGate.chargeWork(exchange, job);
-        exchange.timings.end('limit');
+        exchange.timings.end();
       }
 
+      exchange.timings.enter('upstream');
       const result = await scheduler.run(job, exchange);
       exchange.timings.endUpstream(result.upstreamMs);
       exchange.promptTokens = result.promptTokens;

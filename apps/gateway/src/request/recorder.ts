@@ -35,7 +35,9 @@ export class Recorder {
     exchange.res.once('close', () => {
       this.inFlight--;
       this.#metrics.requestsInFlight.dec();
-      if (!exchange.isRecorded) this.#record(exchange, cutStatus(exchange));
+      if (exchange.isRecorded) return;
+      if (!exchange.res.headersSent) exchange.timings.fail();
+      this.#record(exchange, cutStatus(exchange));
     });
   }
 
@@ -51,8 +53,11 @@ export class Recorder {
       this.#metrics.stageDuration.series({ stage }).observe(ms / 1000);
     const code = status === clientClosedStatus ? 'client_closed_request' : exchange.errorCode;
     if (code !== null) this.#metrics.errors.inc({ code });
-    if (code === 'rate_limit_exceeded') this.#metrics.rateLimited.inc();
-    if (exchange.role !== null && status === 200) {
+    // Beside the limits a minute a key has its share of the concurrency.
+    if (code === 'rate_limit_exceeded')
+      this.#metrics.rateLimited.inc({ limit: exchange.limitHit ?? 'concurrency' });
+    const isCounted = exchange.work === 'embed' || exchange.work === 'score';
+    if (isCounted && exchange.role !== null && status === 200) {
       this.#metrics.inputs.inc({ model: exchange.role }, exchange.inputs);
       this.#metrics.tokens.inc({ model: exchange.role }, exchange.promptTokens);
     }

@@ -52,7 +52,7 @@ export async function sendAnswer(
     encoder?.destroy();
     throw error;
   }
-  exchange.timings.end('write');
+  exchange.timings.end();
   if (encoder) encoder.once('end', () => endAnswer(exchange)).end();
   else endAnswer(exchange);
 }
@@ -65,7 +65,7 @@ export function sendWhole(
   contentType = jsonType,
 ): void {
   const { res, req } = exchange;
-  exchange.timings.end('write');
+  exchange.timings.end();
   setCommonHeaders(exchange);
   const bytes = Buffer.byteLength(body);
   res.writeHead(status, { 'content-type': contentType, 'content-length': bytes });

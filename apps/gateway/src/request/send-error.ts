@@ -14,6 +14,7 @@ const lingerMs = 5000;
  */
 export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): void {
   const { res, id } = exchange;
+  exchange.timings.fail();
   if (thrown instanceof ClientGone) {
     exchange.errorCode = 'client_closed_request';
     return;

@@ -47,7 +47,14 @@ export function addDashboardRoutes(
     exchange.req.url = '/dashboard/login';
     return toMonitor(exchange);
   });
+  // The page's addresses are relative, and so is this one: there may be a proxy with a prefix.
+  const withoutSlash = handleRequest(open, dependencies, exchange => {
+    const query = /\?.*/.exec(exchange.req.url)?.[0] ?? '';
+    exchange.res.setHeader('location', `../dashboard${query}`);
+    sendWhole(exchange, 308, '', 'text/plain');
+  });
   app.get('/dashboard', async (req, res, next) => {
+    if (req.path.endsWith('/') && prefersHtml(req)) return withoutSlash(req, res, next);
     const isVisitor =
       presentedKey(req) === null && prefersHtml(req) && (await keyOfSession(req).catch(() => null)) === null;
     return (isVisitor ? loginPage : page)(req, res, next);
@@ -110,9 +117,12 @@ export function addDashboardRoutes(
 /** Whether the answer is for a browser's window: curl and SDKs take anything, or JSON. */
 const prefersHtml = (req: Request) => req.accepts(['json', 'html']) === 'html';
 
-/** Never readable by scripts, never sent with a request that another site began, only over TLS where there is TLS. */
+/**
+ * Never readable by scripts, never sent with a request that another site began, only over TLS where there is TLS. Without a
+ * path it is for where it was set, the folder /dashboard, behind a proxy's prefix too.
+ */
 const cookie = ({ isSecure }: Exchange, id: string, maxAgeSeconds: number) =>
-  `${sessionCookie}=${id}; Path=/dashboard; HttpOnly; SameSite=Strict; Max-Age=${maxAgeSeconds}${isSecure ? '; Secure' : ''}`;
+  `${sessionCookie}=${id}; HttpOnly; SameSite=Strict; Max-Age=${maxAgeSeconds}${isSecure ? '; Secure' : ''}`;
 
 function sendSession(exchange: Exchange, expiresAt: number | null): void {
   exchange.res.setHeader('cache-control', 'no-store');

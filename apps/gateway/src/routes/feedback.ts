@@ -1,4 +1,5 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
+import { RequestError } from '@er-gateway/shared/errors/request-error';
 import { z } from 'zod';
 import { type ItemCheck, listOf } from '../dialects/lists.ts';
 import type { Exchange } from '../request/exchange.ts';
@@ -8,7 +9,7 @@ import { readJsonBody } from '../request/read-body.ts';
 import { sendAnswer } from '../request/send-answer.ts';
 import type { SchedulerClient } from '../scheduler-client.ts';
 
-/** Longest list of documents that feedback can speak of. */
+/** Longest list of documents that feedback can speak of, whatever the configuration says. */
 const mostDocuments = 100_000;
 
 const isIndex: ItemCheck = item =>
@@ -75,20 +76,35 @@ export const feedbackAnswer = z.object({
   rating: z.int().nullable(),
 });
 
+/** No request has had more documents than one may have. */
+function refuseLong(lists: Record<string, readonly number[] | null>, most: number): void {
+  for (const [name, list] of Object.entries(lists)) {
+    if ((list?.length ?? 0) > most)
+      throw new RequestError(
+        'invalid_request',
+        `${name} has ${list?.length} indexes; a request has at most ${most} documents (limits.inputs_per_request).`,
+        { param: name },
+      );
+  }
+}
+
 /** `POST /v1/feedback`: what a caller thinks of an answer that its key got. */
 export async function takeFeedback(
   exchange: Exchange,
   { config, scheduler }: { config: EffectiveConfig; scheduler: SchedulerClient },
 ): Promise<void> {
+  exchange.timings.enter('parse');
   const body = asObject(await readJsonBody(exchange, config.gateway.max_body_bytes));
   const request = parseRequest(feedbackRequest, body) as z.infer<typeof feedbackRequest>;
-  exchange.timings.end('parse');
   const { request_id, relevant = null, rating = null, ranking = null } = request;
+  refuseLong({ relevant, ranking }, config.limits.inputs_per_request);
+  exchange.timings.end();
+  exchange.timings.enter('upstream');
   const { model, quality, isCounted } = await scheduler.takeFeedback(
     { requestId: request_id, relevant, rating, ranking },
     exchange,
   );
-  exchange.timings.end('upstream');
+  exchange.timings.end();
   exchange.model = config.models[model].served_name;
   const answer: z.infer<typeof feedbackAnswer> = {
     request_id,

@@ -57,7 +57,7 @@ export function createProxy(
         for (const header of hopHeaders) delete proxyResponse.headers[header];
         const exchange = exchanges.get(req);
         if (!exchange) return;
-        exchange.timings.end('upstream');
+        exchange.timings.end();
         setCommonHeaders(exchange);
         until?.(exchange).addEventListener('abort', () => endWhole(proxyResponse, res), { once: true });
         proxyResponse.on('data', chunk => {
@@ -86,6 +86,7 @@ export function createProxy(
     exchanges.set(req, exchange);
     if (req.httpVersionMajor === 2) sayHowBodyEnds(req as unknown as Http2ServerRequest);
     recordBeforeEnd(exchange);
+    exchange.timings.enter('upstream');
     await proxy(exchange.req, exchange.res, () => {});
   };
 }

@@ -71,12 +71,9 @@ export function createTracer({ url, sampleRatio, instance, logger }: TracerOptio
         end: (status, totalMs) => {
           if (!span.isRecording()) return;
           const context = trace.setSpan(ROOT_CONTEXT, span);
-          let at = startTime;
-          for (const [stage, ms] of timings.byStage) {
+          for (const { stage, start, end } of timings.spans) {
             const kind = stage === 'upstream' ? SpanKind.CLIENT : SpanKind.INTERNAL;
-            const child = tracer.startSpan(stage, { kind, startTime: at }, context);
-            at += ms;
-            child.end(at);
+            tracer.startSpan(stage, { kind, startTime: startTime + start }, context).end(startTime + end);
           }
           span.setAttributes(attributesOf(exchange, status));
           if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });

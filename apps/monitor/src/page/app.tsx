@@ -12,6 +12,7 @@ type Stage =
 export function App() {
   const [stage, setStage] = useState<Stage>({ name: 'starting' });
   const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
+  const [refusal, setRefusal] = useState<string | null>(null);
 
   useEffect(() => {
     begin()
@@ -22,6 +23,7 @@ export function App() {
     if (stage.name !== 'watching') return;
     return watch({
       onNews: setSnapshot,
+      onRefusal: setRefusal,
       onLogout: () => setStage({ name: 'login', why: 'The session is over. Log in again.' }),
     });
   }, [stage]);
@@ -35,15 +37,19 @@ export function App() {
     setSnapshot(null);
     setStage({ name: 'login', why: null });
   };
-  return <Dashboard snapshot={snapshot} session={stage.session} onLogout={leave} />;
+  return <Dashboard snapshot={snapshot} refusal={refusal} session={stage.session} onLogout={leave} />;
 }
 
-/** The session that is there (the gateway says in the page when there is none), or one for the key in the page's address, which leaves the address. */
+/**
+ * The session that is there (the gateway says in the page when there is none), or one for the key in the page's address, which
+ * leaves the address. Where no login is needed, the key is for nothing.
+ */
 async function begin(): Promise<Session | null> {
   const address = new URL(location.href);
   const key = address.searchParams.get('api_key');
   if (key === null) return 'login' in document.body.dataset ? null : readSession();
   address.searchParams.delete('api_key');
   history.replaceState(null, '', address);
-  return logIn(key);
+  const session = await readSession();
+  return session?.name === null ? session : logIn(key);
 }

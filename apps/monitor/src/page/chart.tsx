@@ -19,14 +19,21 @@ export interface ChartProps {
   series: readonly Series[];
   /** A value with its unit. */
   show: (value: number) => string;
+  /** Its values are counts: the axis has no halves. */
+  isCount?: boolean;
 }
 
 const heightPx = 148;
+/** Distances of the lines of an axis of counts. */
+const countSteps = [1, 10, 100, 1000, 10_000, 100_000].flatMap(step => [step, 2 * step, 5 * step]);
 const mostSeconds = 15 * 60;
 const leastSeconds = 2 * 60;
 
-/** The last minutes as lines, 15 at most. Its figures stand beside it as text: the newest, or those under the pointer. */
-export function Chart({ title, points, series, show }: ChartProps) {
+/**
+ * The last minutes as lines, 15 at most. Its figures stand beside it as text: the newest, or those under the pointer, which the
+ * arrow keys move too (Home, End: the first and the last point; Escape: the newest again).
+ */
+export function Chart({ title, points, series, show, isCount = false }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [pointed, setPointed] = useState<number | null>(null);
@@ -35,7 +42,7 @@ export function Chart({ title, points, series, show }: ChartProps) {
   useEffect(() => {
     const element = place.current;
     if (!element) return;
-    const made = new uPlot(optionsFor(element, series, show, setPointed), [[]], element);
+    const made = new uPlot(optionsFor(element, { series, show, isCount }, setPointed), [[]], element);
     plot.current = made;
     const resizing = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: heightPx }));
     resizing.observe(element);
@@ -52,6 +59,15 @@ export function Chart({ title, points, series, show }: ChartProps) {
     ] as uPlot.AlignedData);
   }, [points, theme]);
 
+  const onKeyDown = (event: KeyboardEvent) => {
+    const to = pointAfter(event.key, pointed, points.length);
+    if (to === undefined) return;
+    event.preventDefault();
+    // The line of the chart goes with it; without a place in the window it is out of sight.
+    const left = to === null ? -10 : (plot.current?.valToPos((points[to]?.at ?? 0) / 1000, 'x') ?? -10);
+    plot.current?.setCursor({ left, top: 0 }, false);
+    setPointed(to);
+  };
   const point = (pointed === null ? undefined : points[pointed]) ?? points.at(-1);
   return (
     <figure class="chart">
@@ -67,15 +83,50 @@ export function Chart({ title, points, series, show }: ChartProps) {
           ))}
         </ul>
       </figcaption>
-      <div ref={place} aria-hidden="true" />
+      <div
+        role="slider"
+        tabIndex={0}
+        aria-label={`${title}, by time`}
+        aria-valuemin={0}
+        aria-valuemax={Math.max(0, points.length - 1)}
+        aria-valuenow={pointed ?? Math.max(0, points.length - 1)}
+        aria-valuetext={point ? spoken(point, series, show) : 'nothing yet'}
+        onKeyDown={onKeyDown}
+        onBlur={() => setPointed(null)}
+      >
+        <div ref={place} aria-hidden="true" />
+      </div>
     </figure>
   );
 }
 
+/** The point that a key leads to: null is the newest, whichever that is; undefined: the key is not for us. */
+function pointAfter(key: string, pointed: number | null, count: number): number | null | undefined {
+  const last = count - 1;
+  if (last < 0) return undefined;
+  const from = pointed ?? last;
+  switch (key) {
+    case 'ArrowLeft':
+      return Math.max(0, from - 1);
+    case 'ArrowRight':
+      return Math.min(last, from + 1);
+    case 'Home':
+      return 0;
+    case 'End':
+      return last;
+    case 'Escape':
+      return null;
+    default:
+      return undefined;
+  }
+}
+
+const spoken = (point: HistoryPoint, series: readonly Series[], show: (value: number) => string) =>
+  `${clock(point.at)}: ${series.map(({ label, value }) => `${label} ${orDash(value(point), show)}`).join(', ')}`;
+
 function optionsFor(
   element: HTMLElement,
-  series: readonly Series[],
-  show: (value: number) => string,
+  { series, show, isCount }: Pick<ChartProps, 'series' | 'show' | 'isCount'>,
   onPoint: (index: number | null) => void,
 ): uPlot.Options {
   const style = getComputedStyle(element);
@@ -110,7 +161,13 @@ function optionsFor(
         values: (_plot, times) =>
           times.map(seconds => clock(seconds * 1000).slice(0, seconds % 60 === 0 ? 5 : 8)),
       },
-      { ...axis, size: 58, space: 34, values: (_plot, values) => values.map(show) },
+      {
+        ...axis,
+        size: 58,
+        space: 34,
+        ...(isCount && { incrs: countSteps }),
+        values: (_plot, values) => values.map(show),
+      },
     ],
     series: [
       {},

@@ -28,8 +28,8 @@ const retryMs = 2000;
 const shownMs = 15 * 60_000;
 
 /** The session that the browser has; null when it has none. Throws when nobody answers. */
-export async function readSession(): Promise<Session | null> {
-  const response = await fetch(sessionAddress);
+export async function readSession(signal?: AbortSignal): Promise<Session | null> {
+  const response = await fetch(sessionAddress, signal ? { signal } : {});
   if (response.status === 401 || response.status === 403) return null;
   return (await readJson(response)) as Session;
 }
@@ -58,8 +58,18 @@ async function readJson(response: Response): Promise<unknown> {
   throw new Error(body?.error?.message ?? `The server answered with ${response.status}.`);
 }
 
+/** Why the stream cannot be had, in the server's words; null when it can, or nobody says. */
+async function readRefusal(signal: AbortSignal): Promise<string | null> {
+  const response = await fetch(eventsAddress, { signal });
+  if (!response.ok) return (await response.json())?.error?.message ?? null;
+  await response.body?.cancel();
+  return null;
+}
+
 export interface Watcher {
   onNews: (snapshot: Snapshot) => void;
+  /** Why there are none, where the server says it; null once there are. */
+  onRefusal: (why: string | null) => void;
   /** The session is over. */
   onLogout: () => void;
 }
@@ -68,9 +78,11 @@ export interface Watcher {
  * Follows the status until the function that it returns is called. Comes back by itself when the stream ends; rests while
  * nobody sees the page.
  */
-export function watch({ onNews, onLogout }: Watcher): () => void {
+export function watch({ onNews, onRefusal, onLogout }: Watcher): () => void {
   let snapshot: Snapshot | null = null;
   let source: EventSource | null = null;
+  /** Of the stream that is open or being opened: only one is. */
+  let opening = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const tell = (change: Partial<Snapshot>) => {
@@ -82,9 +94,11 @@ export function watch({ onNews, onLogout }: Watcher): () => void {
   const heard = (change: Partial<Snapshot>) => {
     clearTimeout(timer);
     timer = setTimeout(reopen, silenceMs);
+    onRefusal(null);
     tell({ ...change, heardAt: Date.now(), isLive: true });
   };
   const close = () => {
+    opening.abort();
     clearTimeout(timer);
     source?.close();
     source = null;
@@ -101,10 +115,16 @@ export function watch({ onNews, onLogout }: Watcher): () => void {
   };
   const open = async () => {
     close();
+    opening = new AbortController();
+    const { signal } = opening;
+    const inTime = () => AbortSignal.any([signal, AbortSignal.timeout(silenceMs)]);
     try {
-      if ((await readSession()) === null) return onLogout();
+      const session = await readSession(inTime());
+      if (signal.aborted) return;
+      if (session === null) return onLogout();
     } catch {
-      return retry();
+      if (!signal.aborted) retry();
+      return;
     }
     if (document.hidden) return;
     let points: HistoryPoint[] = [];
@@ -124,8 +144,10 @@ export function watch({ onNews, onLogout }: Watcher): () => void {
         heard({ status: { ...snapshot.status, models, isReady: models.every(({ isReady }) => isReady) } });
     });
     source.addEventListener('error', () => {
-      if (source?.readyState === EventSource.CLOSED) retry();
-      else tell({ isLive: false });
+      if (source?.readyState !== EventSource.CLOSED) return tell({ isLive: false });
+      retry();
+      // An EventSource does not say why.
+      readRefusal(AbortSignal.timeout(silenceMs)).then(onRefusal, () => {});
     });
     timer = setTimeout(reopen, silenceMs);
   };

@@ -29,12 +29,14 @@ const load: Series[] = [
 
 export interface DashboardProps {
   snapshot: Snapshot | null;
+  /** Why there is no news. */
+  refusal: string | null;
   session: Session;
   onLogout: () => void;
 }
 
 /** Everything that there is to see, and whether it is still true. */
-export function Dashboard({ snapshot, session, onLogout }: DashboardProps) {
+export function Dashboard({ snapshot, refusal, session, onLogout }: DashboardProps) {
   const status = snapshot?.status;
   return (
     <>
@@ -45,6 +47,11 @@ export function Dashboard({ snapshot, session, onLogout }: DashboardProps) {
           {status ? <Overall {...status} /> : <State look="idle" text="connecting" />}
         </span>
         {snapshot && <Freshness {...snapshot} />}
+        {refusal !== null && (
+          <span role="alert" class="problem">
+            {refusal}
+          </span>
+        )}
         {session.name !== null && (
           <span class="account">
             <span class="quiet">key {session.name}</span>
@@ -60,7 +67,7 @@ export function Dashboard({ snapshot, session, onLogout }: DashboardProps) {
           <section class="charts" aria-label="Last 15 minutes">
             <Chart title="Answers a second" points={snapshot.points} series={answers} show={perSecond} />
             <Chart title="Latency" points={snapshot.points} series={latency} show={milliseconds} />
-            <Chart title="Concurrency" points={snapshot.points} series={load} show={whole} />
+            <Chart title="Concurrency" points={snapshot.points} series={load} show={whole} isCount />
           </section>
           <ModelsPanel status={status} />
           <div class="columns">

@@ -15,7 +15,7 @@ export function Summary({ status: { traffic, concurrency, lanes } }: { status: A
     ['Cache hits', orDash(traffic.cacheHitRate, percent), ''],
     ['In flight', orDash(concurrency.inFlight, whole), ` of ${whole(concurrency.limit)}`],
     ['Waiting', orDash(waiting, whole), ' inputs'],
-    ['Answered in all', whole(traffic.requestsTotal), ''],
+    ['Answered', whole(traffic.requestsTotal), ''],
   ];
   const counts = Object.entries(traffic.statuses).map(([code, count]) => `${code}: ${whole(count)}`);
   return (

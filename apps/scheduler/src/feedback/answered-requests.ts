@@ -14,6 +14,8 @@ export interface AnsweredRequest {
   /** Whether its relevant documents, and its rating, were told already: each counts once. */
   isJudged: boolean;
   isRated: boolean;
+  /** It was not remembered, its caller has told its ranking: only the flags are kept. */
+  isTold?: boolean;
 }
 
 /**

@@ -22,7 +22,9 @@ export class FeedbackDesk {
   /** Throws RequestError `not_found` for a request that is not remembered, `invalid_request` for what cannot be meant. */
   take({ keyId, requestId, relevant, rating, ranking }: FeedbackParams): FeedbackResult {
     const answered = this.#find(keyId, requestId, ranking);
-    const quality = relevant && qualityOf(answered, relevant);
+    const scores = answered.isTold ? scoresOf(ranking) : answered.scores;
+    if (answered.isTold && scores === null && relevant !== null) throw notRemembered();
+    const quality = relevant && qualityOf({ ...answered, scores }, relevant);
     const { metrics, labels: keys } = this.#options;
     const labels = { model: answered.model, key: keys.of(keyId) };
     let isCounted = false;
@@ -46,22 +48,34 @@ export class FeedbackDesk {
     const { answered } = this.#options;
     const known = answered.find(keyId, requestId);
     if (known) return known;
-    if (ranking === null) {
-      throw new RequestError(
-        'not_found',
-        'No answer to this key with this request id is remembered here. Send feedback soon after the answer (feedback.keep_seconds, feedback.max_bytes), or send `ranking` with it: the indexes of the documents, the best first.',
-        { param: 'request_id' },
-      );
-    }
-    // Scores that come to this ranking.
-    const scores = new Array<number>(ranking.length);
-    ranking.forEach((index, place) => {
-      scores[index] = -place;
-    });
-    const told: AnsweredRequest = { model: 'reranker', scores, isJudged: false, isRated: false };
+    if (ranking === null) throw notRemembered();
+    const told: AnsweredRequest = {
+      model: 'reranker',
+      scores: null,
+      isJudged: false,
+      isRated: false,
+      isTold: true,
+    };
     answered.add(keyId, requestId, told);
     return told;
   }
+}
+
+const notRemembered = () =>
+  new RequestError(
+    'not_found',
+    'No answer to this key with this request id is remembered here. Send feedback soon after the answer (feedback.keep_seconds, feedback.max_bytes), or send `ranking` with it: the indexes of the documents, the best first.',
+    { param: 'request_id' },
+  );
+
+/** Scores that come to this ranking. */
+function scoresOf(ranking: readonly number[] | null): number[] | null {
+  if (ranking === null) return null;
+  const scores = new Array<number>(ranking.length);
+  ranking.forEach((index, place) => {
+    scores[index] = -place;
+  });
+  return scores;
 }
 
 function qualityOf({ model, scores }: AnsweredRequest, relevant: readonly number[]): RankingQuality {
