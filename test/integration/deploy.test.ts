@@ -33,10 +33,15 @@ describe('er-gateway.service', () => {
   const value = (key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)?.[1];
 
   test('runs scripts that there are, not as root, and ends the whole group', () => {
-    const npm = [...unit.matchAll(/^Exec\w+=\/usr\/bin\/env npm (?:run )?(\w+)$/gm)].map(
+    const npm = [...unit.matchAll(/^Exec\w+=\/usr\/bin\/env npm (?:run )?(\w+)(?: -- --detach)?$/gm)].map(
       ([, script = '']) => script,
     );
     assert.deepEqual(npm, ['start', 'stop', 'reload']);
+    assert.match(
+      value('ExecStart') ?? '',
+      / -- --detach$/,
+      'a model that cannot start must not end the unit',
+    );
     for (const script of npm) assert.ok(scripts.has(script), script);
     assert.equal(value('User'), 'er-gateway');
     assert.equal(value('KillMode'), 'control-group');

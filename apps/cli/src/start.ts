@@ -16,11 +16,12 @@ import { summaryOf } from './summary.ts';
 import { waitUntilUp } from './wait-until-up.ts';
 
 /**
- * Starts what does not run yet, waits until both models answer, and says how to use it. Throws ConfigError
+ * Starts what does not run yet, waits until both models answer, and says how to use it; with `detach` it waits for the
+ * gateway alone, and only tells how the models stand. Throws ConfigError
  * (a key file that cannot be read is one too) or CommandError when a port is taken, with nothing started, and CommandError
  * when an app does not come up.
  */
-export async function start(context: CommandContext): Promise<void> {
+export async function start(context: CommandContext, { detach = false } = {}): Promise<void> {
   const { root, environment, pm2, output } = context;
   const begin = performance.now();
   const wanted = resolveConfig(root, environment);
@@ -39,7 +40,7 @@ export async function start(context: CommandContext): Promise<void> {
   const taken = await takenPorts(config, new Set(missing.map(app => app.name)));
   if (taken.length > 0) throw new CommandError(`er-gateway was not started.\n${taken.join('\n')}`);
   const started = missing.length === 0 ? Promise.resolve(null) : startApps(context, config, missing);
-  await finish(context, config, started, begin);
+  await finish(context, config, started, begin, detach);
 }
 
 /** Runs `pm2 start` for `apps`; resolves to why PM2 refused, or null. Throws ConfigError for an unusable run folder. */
@@ -62,9 +63,10 @@ async function finish(
   config: EffectiveConfig,
   started: Promise<StartFailure | null>,
   begin: number,
+  detach: boolean,
 ): Promise<void> {
   const progress = createProgress(output, 'Waiting for er-gateway');
-  const failure = await waitUntilUp({ config, pm2, progress, started, isTerminal: output.isTTY });
+  const failure = await waitUntilUp({ config, pm2, progress, started, isTerminal: output.isTTY, detach });
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
   if (failure) {
     progress.end('er-gateway is not up', false);
@@ -72,7 +74,7 @@ async function finish(
       `${describeFailure(failure)}\n\nWhat runs goes on running: npm run status shows it, npm stop ends it.`,
     );
   }
-  progress.end(`er-gateway is up (${seconds} s)`, true);
+  progress.end(`${detach ? 'The gateway listens' : 'er-gateway is up'} (${seconds} s)`, true);
   output.write(`${summaryOf(config, await modelViews(config))}\n`);
 }
 
