@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { groupMembers } from '../../supervisor/src/process-table.ts';
+import { groupMembers } from '@er-gateway/shared/process-table';
 import { pidOf, pidsOf } from '../kit/process-status.ts';
 import { listProcesses, runPm2 } from '../kit/run-pm2.ts';
 import type { Stack } from '../kit/stack.ts';

@@ -4,7 +4,7 @@ import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { roles } from '@er-gateway/shared/config/schema';
 import { readModelProcess } from '@er-gateway/shared/model-process-status';
-import { groupMembers } from '../group-memory.ts';
+import { groupMembers } from '@er-gateway/shared/process-table';
 import { portOwner, whyTaken } from '../port-owner.ts';
 import { portClaims } from '../preflight.ts';
 import { type Finding, finding } from './finding.ts';
