@@ -8,6 +8,7 @@ import { readModelProcess } from '@er-gateway/shared/model-process-status';
 import { pm2Home, runningPm2Daemon } from '../node-version.cjs';
 import { type CommandContext, CommandError } from './command-context.ts';
 import { isAlive } from './control-sockets.ts';
+import { endLeftoverGroups, resolvedOrNull } from './leftover-groups.ts';
 import { namespace } from './pm2-apps.ts';
 import { portOwner } from './port-owner.ts';
 import { portClaims } from './preflight.ts';
@@ -17,7 +18,8 @@ import { runningSystem } from './running-system.ts';
 const goneWithinMs = 10_000;
 
 /**
- * Stops everything of er-gateway, and PM2's daemon when it runs nothing else. Nothing to stop is no error. Throws
+ * Stops everything of er-gateway, model servers that outlived their supervisors too, and PM2's daemon when it runs nothing
+ * else. Nothing to stop is no error. Throws
  * CommandError when a process or port is left.
  */
 export async function stop({ root, environment, pm2, output }: CommandContext): Promise<void> {
@@ -37,6 +39,9 @@ export async function stop({ root, environment, pm2, output }: CommandContext): 
     pids.push(daemon);
   }
   const left = await stillAlive(pids);
+  const known = config ?? resolvedOrNull(root, environment);
+  const ended = known ? await endLeftoverGroups(known) : [];
+  for (const line of ended) output.write(`${line}\n`);
   const ports = config ? portClaims(config).filter(({ port }) => owners.has(portOwner(port)?.pid ?? 0)) : [];
   if (left.length > 0 || ports.length > 0) {
     throw new CommandError(
@@ -44,7 +49,7 @@ export async function stop({ root, environment, pm2, output }: CommandContext): 
     );
   }
   if (config) removeRunFiles(config);
-  output.write(processes.length > 0 ? 'er-gateway is stopped.\n' : 'Nothing runs.\n');
+  output.write(processes.length + ended.length > 0 ? 'er-gateway is stopped.\n' : 'Nothing runs.\n');
   if (others.length > 0) output.write(`PM2 goes on running: ${pm2Home(environment)} has other apps.\n`);
 }
 
