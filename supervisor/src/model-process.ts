@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { ModelServerFacts } from '@er-gateway/shared/metrics/supervisor-metrics';
 import type { ModelProcessStatus } from '@er-gateway/shared/model-process-status';
@@ -44,6 +45,15 @@ export type ModelProcessEnd = { kind: 'stopped' } | { kind: 'failed'; reason: st
 /** What a model process needs: the part to play and where to log. */
 export interface ModelProcessOptions extends PrepareOptions {
   logger: Logger;
+}
+
+/** What a failed life tells #giveIn(). */
+interface FailedLife {
+  /** Another start cannot mend it. */
+  isFinal: boolean;
+  /** How long its server had been ready. */
+  readyForMs: number;
+  facts: { pid?: number | null; startedAt?: null };
 }
 
 /** Why a model server must be ended that nobody asked to stop: it ended by itself, or it does not work. */
@@ -110,7 +120,7 @@ export class ModelProcess {
     return { isStarted: startedAt !== null, failedStarts, processes: pid === null ? [] : groupMembers(pid) };
   }
 
-  /** Lives once. Throws ConfigError when no start can succeed before somebody changes something. */
+  /** Lives once. */
   run(): Promise<ModelProcessEnd> {
     this.#life ??= this.#live().finally(() => this.#log.close());
     return this.#life;
@@ -124,22 +134,20 @@ export class ModelProcess {
 
   async #live(): Promise<ModelProcessEnd> {
     let command: PreparedCommand;
+    let running: RunningServer;
     this.#board.enter('starting', 'looking at what is there');
     try {
+      // First of all: what comes after it may be what fails.
+      await this.#backOff();
       await this.#removeLeftover();
       command = await this.#prepare();
-      await this.#backOff();
       await this.#awaitEarlierReplica();
       await this.#awaitGpuMemory(command);
+      running = await this.#start(command);
     } catch (error) {
-      if (this.#stop.signal.aborted) return this.#endStopped();
-      const reason = (error as Error).message;
-      this.#board.enter('failed', reason, { lastError: reason, failedStarts: 0 });
-      this.#keepRecord({ failedStarts: 0, lastError: reason });
-      throw error;
+      return this.#endUnstarted(error as Error);
     }
 
-    const running = await this.#start(command);
     const server = this.#serverOf(command);
     const end = new AbortController();
     try {
@@ -309,6 +317,14 @@ export class ModelProcess {
     return { kind: 'stopped' };
   }
 
+  /** It never came to a server: by the configuration, which is final, or by a GPU tool, a leftover, a disk that may mend. */
+  #endUnstarted(error: Error): ModelProcessEnd {
+    if (this.#stop.signal.aborted) return this.#endStopped();
+    const isConfig = error instanceof ConfigError;
+    const reason = isConfig ? error.problems.join('; ') : error.message;
+    return this.#giveIn(reason, { isFinal: isConfig, readyForMs: 0, facts: {} });
+  }
+
   async #endFailed(running: RunningServer, cause: Failure): Promise<ModelProcessEnd> {
     const { state, since, startedAt } = this.#board.status;
     const wasReady = state === 'ready' || state === 'degraded';
@@ -317,18 +333,23 @@ export class ModelProcess {
     const survivors = await running.killAll();
     const ending = typeof cause === 'string' ? cause : endReason(cause, this.#log.explanation());
     const reason = survivors === null ? ending : `${ending}; ${survivors}`;
+    const facts = { pid: survivors === null ? null : running.pid, startedAt: null };
+    return this.#giveIn(reason, { isFinal: isFinal(cause), readyForMs, facts });
+  }
+
+  /** Counts a failed life, and decides whether PM2 is to begin another. */
+  #giveIn(reason: string, { isFinal, readyForMs, facts }: FailedLife): ModelProcessEnd {
     const failedStarts = failedStartsAfter(this.#board.status.failedStarts, readyForMs);
-    const isOver = isFinal(cause) || failedStarts >= mostFailedStarts;
-    const facts = { pid: survivors === null ? null : running.pid, lastError: reason, startedAt: null };
-    if (isOver) {
-      const given = isFinal(cause) ? reason : `gave up after ${failedStarts} starts: ${reason}`;
-      this.#keepRecord({ failedStarts: 0, lastError: reason });
-      this.#board.enter('failed', given, { ...facts, failedStarts });
-    } else {
-      this.#keepRecord({ failedStarts, lastError: reason });
-      this.#board.enter('stopped', 'ended by itself; is started again', { ...facts, failedStarts });
+    const isOver = isFinal || failedStarts >= mostFailedStarts;
+    const change = { ...facts, lastError: reason, failedStarts };
+    this.#keepRecord({ failedStarts: isOver ? 0 : failedStarts, lastError: reason });
+    if (!isOver) {
+      this.#board.enter('stopped', 'ended by itself; is started again', change);
+      return { kind: 'failed', reason, isFinal: false };
     }
-    return { kind: 'failed', reason, isFinal: isOver };
+    const verdict = isFinal ? reason : `gave up after ${failedStarts} starts: ${reason}`;
+    this.#board.enter('failed', verdict, change);
+    return { kind: 'failed', reason: verdict, isFinal: true };
   }
 
   #keepRecord(change: Partial<StartRecord>): void {
