@@ -109,6 +109,17 @@ describe('Dockerfile', () => {
       assert.ok(left.includes(name), name);
   });
 
+  test('takes the manifest of every workspace: without one npm would never be content with what is installed', () => {
+    const left = read('Dockerfile.dockerignore').split('\n');
+    const { workspaces } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as {
+      workspaces: string[];
+    };
+    for (const workspace of workspaces) {
+      assert.ok(!left.includes(workspace), workspace);
+      if (left.includes(`${workspace}/*`)) assert.ok(left.includes(`!${workspace}/package.json`), workspace);
+    }
+  });
+
   // Only where a daemon runs; a build takes gigabytes, so it is checked, not run.
   if (succeeds('docker', 'info') && succeeds('docker', 'buildx', 'version')) {
     test('docker build --check finds nothing wrong', () => {

@@ -19,7 +19,7 @@ export async function networkFindings(config: EffectiveConfig, own: ReadonlySet<
     if (reason === null) return finding(what, 'free', null);
     const owner = portOwner(port);
     // In cluster mode the daemon listens for the workers.
-    if (owner && (ours.has(owner.pid) || /PM2|God Daemon/.test(owner.command))) {
+    if (owner && (ours.has(owner.pid) || /pm2|God Daemon/i.test(owner.command))) {
       return finding(what, `er-gateway listens (pid ${owner.pid})`, null);
     }
     const found = owner ? `taken by pid ${owner.pid} (${owner.command})` : `cannot be had (${reason})`;
