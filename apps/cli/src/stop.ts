@@ -1,4 +1,4 @@
-import { readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
@@ -74,14 +74,24 @@ async function stillAlive(pids: readonly number[]): Promise<number[]> {
 }
 
 /** Removes what killed processes left in the run folder, and the folder when nothing else is in it. */
-function removeRunFiles({ run_dir: runDir }: EffectiveConfig): void {
-  const isOurs = (name: string) => /\.sock$|\.(status|starts)\.json$/.test(name);
+export function removeRunFiles({ run_dir: runDir }: Pick<EffectiveConfig, 'run_dir'>): void {
+  const isOurs = (name: string) => /\.sock$|\.status\.json$|^gpu-\d+\.lock$/.test(name);
   for (const folder of [runPaths.controlDir(runDir), runDir]) {
     try {
-      for (const name of readdirSync(folder).filter(isOurs)) rmSync(join(folder, name), { force: true });
+      const names = readdirSync(folder);
+      for (const name of names.filter(isOurs)) rmSync(join(folder, name), { force: true });
+      for (const name of names.filter(found => found.endsWith('.starts.json')))
+        forgetFailures(join(folder, name));
       rmdirSync(folder);
     } catch {
       // gone already, or somebody else's file is in it
     }
   }
+}
+
+/** Of a model's starts only the time to load is kept: the estimates of the next start are made of it. */
+function forgetFailures(file: string): void {
+  const { loadMs } = JSON.parse(readFileSync(file, 'utf8')) as { loadMs?: number | null };
+  if (typeof loadMs === 'number') writeFileSync(file, JSON.stringify({ loadMs }), { mode: 0o600 });
+  else rmSync(file);
 }
