@@ -49,6 +49,7 @@ export class ModelLog {
   #compressing: Promise<void> | null = null;
   #decoder = new StringDecoder('utf8');
   #unfinished = '';
+  #addedBytes = 0;
   #lines: string[] = [];
   #detail: string | null = null;
 
@@ -65,12 +66,18 @@ export class ModelLog {
 
   /** Adds what the server wrote. */
   add(chunk: Buffer): void {
+    this.#addedBytes += chunk.length;
     this.#save(chunk);
     // Progress bars end their lines with \r.
     const parts = (this.#unfinished + this.#decoder.write(chunk)).split(/[\r\n]+/);
     this.#unfinished = parts.pop() ?? '';
     this.#lines = [...this.#lines, ...parts].slice(-keptLines);
     this.#detail = parts.map(loadingDetail).findLast(detail => detail !== null) ?? this.#detail;
+  }
+
+  /** How much the server wrote so far. */
+  get addedBytes(): number {
+    return this.#addedBytes;
   }
 
   /** What the server does now by its newest telling line; null when no line since the last question says so. */

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { ModelServerFacts } from '@er-gateway/shared/metrics/supervisor-metrics';
@@ -21,6 +22,7 @@ import { modelPort } from './command-inputs.ts';
 import { drain } from './drain.ts';
 import { endReason, isFinal } from './end-reason.ts';
 import { awaitGpuMemory } from './gpu.ts';
+import { lockGpu } from './gpu-lock.ts';
 import { watchHealth } from './health-watch.ts';
 import { removeLeftover } from './leftover.ts';
 import { readModelFacts } from './model-facts.ts';
@@ -72,6 +74,7 @@ export class ModelProcess {
   readonly #log: ModelLog;
   readonly #stop = new AbortController();
   readonly #stopAsked: Promise<'stop'>;
+  #unlockGpu = () => {};
   #life: Promise<ModelProcessEnd> | null = null;
 
   constructor(options: ModelProcessOptions) {
@@ -122,7 +125,10 @@ export class ModelProcess {
 
   /** Lives once. */
   run(): Promise<ModelProcessEnd> {
-    this.#life ??= this.#live().finally(() => this.#log.close());
+    this.#life ??= this.#live().finally(() => {
+      this.#unlockGpu();
+      return this.#log.close();
+    });
     return this.#life;
   }
 
@@ -142,6 +148,7 @@ export class ModelProcess {
       await this.#removeLeftover();
       command = await this.#prepare();
       await this.#awaitEarlierReplica();
+      await this.#lockGpu(command);
       await this.#awaitGpuMemory(command);
       running = await this.#start(command);
     } catch (error) {
@@ -156,6 +163,7 @@ export class ModelProcess {
       if (this.#stop.signal.aborted) return await this.#endOnRequest(running);
       if (first !== null) return await this.#endFailed(running, first);
 
+      this.#unlockGpu();
       this.#enterReady(end.signal);
       const broken = this.#watch(server, end.signal);
       const last = await Promise.race([running.exited, this.#stopAsked, broken]);
@@ -213,6 +221,17 @@ export class ModelProcess {
     });
   }
 
+  /** One model server at a time loads on a GPU; it lasts until this one is ready, or has failed. */
+  async #lockGpu({ gpu }: PreparedCommand): Promise<void> {
+    if (gpu === null) return;
+    this.#unlockGpu = await lockGpu({
+      file: runPaths.gpuLock(this.#options.config.run_dir, gpu),
+      app: this.#files.app,
+      onDetail: detail => this.#board.describe(detail),
+      stop: this.#stop.signal,
+    });
+  }
+
   async #awaitGpuMemory({ gpu, gpuMemoryShare }: PreparedCommand): Promise<void> {
     if (gpu === null || gpuMemoryShare === null) return;
     await awaitGpuMemory({
@@ -236,10 +255,10 @@ export class ModelProcess {
 
   #serverOf({ args }: PreparedCommand): ModelServer {
     const { config, role } = this.#options;
-    const { engine, served_name: servedName, path } = config.models[role];
+    const { engine, served_name: servedName, path, max_model_len: maxModelLen } = config.models[role];
     const facts = engine === 'vllm' ? readModelFacts(path) : { dimensions: null, hasRealWeights: false };
     const hasTemplate = args.includes('--chat-template');
-    return { role, engine, url: this.#url, servedName, hasTemplate, ...facts };
+    return { role, engine, url: this.#url, servedName, hasTemplate, maxModelLen, ...facts };
   }
 
   get #url(): string {
@@ -250,10 +269,17 @@ export class ModelProcess {
     return awaitReadiness({
       server,
       log: this.#log,
+      work: { outputBytes: () => this.#log.addedBytes, cpuSeconds: () => this.#cpuSeconds() },
       onDetail: detail => this.#board.describe(detail),
+      onWarning: warning => this.#logger.warn(warning),
       onTesting: () => this.#board.enter('testing', 'testing its answers'),
       stop: AbortSignal.any([end, this.#stop.signal]),
     });
+  }
+
+  /** CPU time of the model server's processes. */
+  #cpuSeconds(): number {
+    return this.facts.processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
   }
 
   #enterReady(end: AbortSignal): void {

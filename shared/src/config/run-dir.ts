@@ -34,6 +34,8 @@ export const runPaths = {
   modelGroup: (runDir: string, app: string) => join(runDir, `${app}.group.json`),
   /** How often a model server failed to start in a row, and how long it took. The supervisor's own. */
   modelStarts: (runDir: string, app: string) => join(runDir, `${app}.starts.json`),
+  /** Who loads a model on this GPU. The supervisors' own. */
+  gpuLock: (runDir: string, gpu: number) => join(runDir, `gpu-${gpu}.lock`),
   /** The pipe for a model server's output; it has this name only while it is made. */
   modelOutput: (runDir: string, app: string) => join(runDir, `${app}.output`),
 };
