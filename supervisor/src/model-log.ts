@@ -47,6 +47,7 @@ export class ModelLog {
   #retryAt = 0;
   #isBroken = false;
   #compressing: Promise<void> | null = null;
+  #packAgainAt = 0;
   #decoder = new StringDecoder('utf8');
   #unfinished = '';
   #addedBytes = 0;
@@ -146,8 +147,19 @@ export class ModelLog {
       this.#size > 0 &&
       this.#size + chunk.length > maxBytes &&
       mayBreak &&
-      this.#compressing === null
+      this.#isOldOneGone()
     );
+  }
+
+  /**
+   * Whether the file that was put away last is packed, so that its name is free. One whose packing failed is tried again now
+   * and then, and this file grows on meanwhile: nothing is lost.
+   */
+  #isOldOneGone(): boolean {
+    if (this.#compressing !== null) return false;
+    if (!existsSync(`${this.#options.file}.1`)) return true;
+    if (performance.now() >= this.#packAgainAt) this.#compress();
+    return false;
   }
 
   /** Begins a new file. */
@@ -160,6 +172,7 @@ export class ModelLog {
   }
 
   #compress(): void {
+    this.#packAgainAt = performance.now() + retryMs;
     this.#compressing = compressOldest(this.#options)
       .catch(error => this.#options.onProblem(`an old log could not be compressed: ${error.message}`))
       .finally(() => {
