@@ -298,6 +298,7 @@ export class ModelProcess {
     return watchHealth({
       url: server.url,
       test: signal => canaryProblem(server, signal),
+      cpuSeconds: this.status.gpu === null ? () => this.#cpuSeconds() : null,
       onDoubt: why => {
         if (this.#board.status.state === 'ready') this.#board.enter('degraded', why);
         else if (this.#board.status.state === 'degraded') this.#board.describe(why);
