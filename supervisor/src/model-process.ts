@@ -1,15 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { ModelServerFacts } from '@er-gateway/shared/metrics/supervisor-metrics';
 import type { ModelProcessStatus } from '@er-gateway/shared/model-process-status';
 import { groupMembers } from '@er-gateway/shared/process-table';
 import { attempt } from './attempt.ts';
-import { awaitEarlierReplica } from './await-earlier-replica.ts';
 import { awaitReadiness } from './await-readiness.ts';
 import {
-  backOffMs,
   failedStartsAfter,
   mostFailedStarts,
   readStartRecord,
@@ -21,17 +18,14 @@ import type { ChildExit } from './child.ts';
 import { modelPort } from './command-inputs.ts';
 import { drain } from './drain.ts';
 import { endReason, isFinal } from './end-reason.ts';
-import { awaitGpuMemory } from './gpu.ts';
-import { lockGpu } from './gpu-lock.ts';
 import { watchHealth } from './health-watch.ts';
-import { removeLeftover } from './leftover.ts';
 import { readModelFacts } from './model-facts.ts';
 import { ModelLog } from './model-log.ts';
-import { ensurePortIsFree } from './port-check.ts';
-import { type PreparedCommand, type PrepareOptions, prepareCommand } from './prepare-command.ts';
+import type { PreparedCommand, PrepareOptions } from './prepare-command.ts';
 import { type ProcessFiles, processFiles } from './process-files.ts';
 import { canaryProblem, type ModelServer } from './readiness.ts';
-import { RunningServer, removeGroupFiles } from './running-server.ts';
+import { RunningServer } from './running-server.ts';
+import { StartPreparation } from './start-preparation.ts';
 import { StatusBoard } from './status-board.ts';
 
 /** Time from the first SIGTERM to SIGKILL. vLLM: its --shutdown-timeout of 20 s and 15 s more; below PM2's kill_timeout. */
@@ -39,7 +33,7 @@ const graceMs = { builtin: 5_000, vllm: 35_000, external: 0 };
 /** vLLM loses a SIGTERM that comes while it loads, so then it gets one every second. A ready server gets one. */
 const terminateAgainMs = 1_000;
 /** How long loading takes by experience, until a start has shown it. */
-const usualLoadMs = { builtin: 4_000, vllm: { cpu: 45_000, gpu: 120_000 } };
+const usualLoadMs = { builtin: 4_000, vllm: 120_000, external: 0 };
 
 /** How the life of a model process ended; a final failure is not mended by another start. */
 export type ModelProcessEnd = { kind: 'stopped' } | { kind: 'failed'; reason: string; isFinal: boolean };
@@ -107,7 +101,7 @@ export class ModelProcess {
       failedStarts,
       startedAt: null,
       nextStartAt: null,
-      usualLoadMs: loadMs ?? (engine === 'vllm' ? usualLoadMs.vllm.gpu : usualLoadMs.builtin),
+      usualLoadMs: loadMs ?? usualLoadMs[engine],
       logFile: this.#files.log,
     };
     this.#board = new StatusBoard(this.#files.status, first, logger);
@@ -143,13 +137,15 @@ export class ModelProcess {
     let running: RunningServer;
     this.#board.enter('starting', 'looking at what is there');
     try {
-      // First of all: what comes after it may be what fails.
-      await this.#backOff();
-      await this.#removeLeftover();
-      command = await this.#prepare();
-      await this.#awaitEarlierReplica();
-      await this.#lockGpu(command);
-      await this.#awaitGpuMemory(command);
+      const prepared = await new StartPreparation({
+        options: this.#options,
+        files: this.#files,
+        port: this.#port,
+        board: this.#board,
+        stop: this.#stop.signal,
+      }).run();
+      command = prepared.command;
+      this.#unlockGpu = prepared.unlockGpu;
       running = await this.#start(command);
     } catch (error) {
       return this.#endUnstarted(error as Error);
@@ -172,75 +168,6 @@ export class ModelProcess {
     } finally {
       end.abort();
     }
-  }
-
-  async #removeLeftover(): Promise<void> {
-    const pgid = await removeLeftover({
-      app: this.#files.app,
-      groupFile: this.#files.group,
-      onDetail: detail => this.#board.describe(detail),
-      stop: this.#stop.signal,
-    });
-    if (pgid !== null) {
-      this.#logger.warn(`killed a model server that an earlier supervisor left (process group ${pgid})`);
-    }
-    removeGroupFiles({ files: this.#files, logger: this.#logger });
-  }
-
-  async #prepare(): Promise<PreparedCommand> {
-    this.#board.describe('checking program, model and port');
-    await ensurePortIsFree(this.#options.role, this.#port);
-    const command = await prepareCommand(this.#options);
-    const { gpu, gpuMemoryShare } = command;
-    const isSlow = this.#board.status.engine === 'vllm' && gpu === null;
-    const isKnown = readStartRecord(this.#files.starts).loadMs !== null;
-    const usual = isSlow && !isKnown ? { usualLoadMs: usualLoadMs.vllm.cpu } : {};
-    this.#board.describe(this.#board.status.detail, { gpu, gpuMemoryShare, ...usual });
-    return command;
-  }
-
-  async #backOff(): Promise<void> {
-    this.#stop.signal.throwIfAborted();
-    const waitMs = backOffMs(this.#board.status.failedStarts);
-    if (waitMs === 0) return;
-    const detail = `waiting ${waitMs / 1000} s before the next start`;
-    this.#board.describe(detail, { nextStartAt: Date.now() + waitMs });
-    await delay(waitMs, undefined, { signal: this.#stop.signal });
-    this.#board.describe('starting again', { nextStartAt: null });
-  }
-
-  async #awaitEarlierReplica(): Promise<void> {
-    const { config, role, replica } = this.#options;
-    if (replica === 0 || this.#board.status.engine !== 'vllm') return;
-    const { status, app } = processFiles(config, role, replica - 1);
-    await awaitEarlierReplica({
-      status,
-      app,
-      onDetail: detail => this.#board.describe(detail),
-      stop: this.#stop.signal,
-    });
-  }
-
-  /** One model server at a time loads on a GPU; it lasts until this one is ready, or has failed. */
-  async #lockGpu({ gpu }: PreparedCommand): Promise<void> {
-    if (gpu === null) return;
-    this.#unlockGpu = await lockGpu({
-      file: runPaths.gpuLock(this.#options.config.run_dir, gpu),
-      app: this.#files.app,
-      onDetail: detail => this.#board.describe(detail),
-      stop: this.#stop.signal,
-    });
-  }
-
-  async #awaitGpuMemory({ gpu, gpuMemoryShare }: PreparedCommand): Promise<void> {
-    if (gpu === null || gpuMemoryShare === null) return;
-    await awaitGpuMemory({
-      environment: this.#options.environment,
-      gpu,
-      share: gpuMemoryShare,
-      onDetail: detail => this.#board.describe(detail),
-      stop: this.#stop.signal,
-    });
   }
 
   async #start(command: PreparedCommand): Promise<RunningServer> {
