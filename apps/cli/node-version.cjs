@@ -38,16 +38,26 @@ function pm2Home(environment) {
 
 /** The pid of the PM2 daemon that runs now, or null. */
 function runningPm2Daemon(environment) {
+  const home = pm2Home(environment);
   try {
-    const pid = Number(readFileSync(join(pm2Home(environment), 'pm2.pid'), 'utf8'));
+    const pid = Number(readFileSync(join(home, 'pm2.pid'), 'utf8'));
     process.kill(pid, 0);
     // After a reboot the pid may belong to somebody else.
     const isDaemon =
-      process.platform !== 'linux' || /God Daemon/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+      process.platform !== 'linux' || isCalledDaemon(pid) || isListenedTo(join(home, 'rpc.sock'));
     return isDaemon ? pid : null;
   } catch {
     return null;
   }
+}
+
+const isCalledDaemon = pid => /God Daemon/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+
+/** Whether a process has this unix socket open: the daemon inside pm2-runtime is known by its socket alone, not by its title. */
+function isListenedTo(socket) {
+  return readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .some(line => line.endsWith(` ${socket}`));
 }
 
 /** The version of the Node that runs process `pid`; null when this system does not tell (no /proc). */

@@ -23,7 +23,7 @@ export interface ModelChild {
 
 /**
  * Starts a model server in a session of its own, so that signals for us do not reach it and one signal reaches all of
- * its processes. Its output goes straight to a file: it outlives us and the PM2 daemon without a broken pipe.
+ * its processes. Its output goes to a pipe that it can read itself (output-pipe.ts): it does not break when we are killed.
  */
 export function startChild({ command, args, env }: ModelCommand, output: number | 'ignore'): ModelChild {
   const child = spawn(command, args, { detached: true, stdio: ['ignore', output, output], env });
@@ -49,11 +49,24 @@ export async function withDeathSignal(command: ModelCommand): Promise<ModelComma
 }
 
 /** What a small tool prints; empty when it fails. Throws when it hangs. */
-export function outputOf(program: string, args: string[], timeoutMs = toolTimeoutMs): Promise<string> {
+export async function outputOf(program: string, args: string[]): Promise<string> {
+  const { code, stdout } = await resultOf(program, args);
+  return code === 0 ? stdout : '';
+}
+
+/** How a small tool ended; `code` is 0 only when all went well. */
+export interface ToolResult {
+  code: number | string;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a small tool. Throws when it hangs. */
+export function resultOf(program: string, args: string[], timeoutMs = toolTimeoutMs): Promise<ToolResult> {
   return new Promise((resolve, reject) => {
-    execFile(program, args, { timeout: timeoutMs, killSignal: 'SIGKILL' }, (error, stdout) => {
+    execFile(program, args, { timeout: timeoutMs, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
       if (error?.killed) reject(new Error(`${program} did not answer within ${timeoutMs / 1000} s`));
-      else resolve(error ? '' : stdout);
+      else resolve({ code: error ? (error.code ?? error.signal ?? 'unknown') : 0, stdout, stderr });
     });
   });
 }

@@ -1,11 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { findProgram } from '@er-gateway/shared/config/effective-config';
-import { outputOf } from './child.ts';
+import { outputOf, resultOf } from './child.ts';
 
-/** Indexes of the GPUs that nvidia-smi lists; none when there is no nvidia-smi or no driver. Throws when it hangs. */
+/**
+ * Indexes of the GPUs that nvidia-smi lists; none when there is no nvidia-smi, or it says that there are none. Throws when it
+ * hangs or fails: a driver in trouble is no reason to serve from the CPU.
+ */
 export async function listGpus(environment: NodeJS.ProcessEnv): Promise<number[]> {
   const program = findProgram('nvidia-smi', environment);
-  return program === null ? [] : parseGpuList(await outputOf(program, ['-L']));
+  if (program === null) return [];
+  const { code, stdout, stderr } = await resultOf(program, ['-L']);
+  const lines = `${stdout}\n${stderr}`.split('\n').filter(line => line.trim() !== '');
+  if (code === 0 || lines.some(line => /no devices/i.test(line))) return parseGpuList(stdout);
+  throw new Error(
+    `nvidia-smi fails: ${lines[0] ?? `exit code ${code}`} (mend the driver, or set ER_VLLM_DEVICE=cpu)`,
+  );
 }
 
 /** Reads `nvidia-smi -L`: a line `GPU 0: NVIDIA H100 (UUID: …)` a GPU, its MIG slices indented below. */

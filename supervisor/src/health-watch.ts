@@ -9,10 +9,12 @@ export interface WatchTimes {
   doubtMs: number;
   /** So long, and it hangs. */
   hungMs: number;
+  /** So long, computing alone shows that it works: longer than any step on a CPU, and short enough for an endless loop. */
+  busyMs: number;
 }
 
 /** A hang is found within 5 + 20 s and a second, idle or under load. */
-const watchTimes: WatchTimes = { everyMs: 4_000, doubtMs: 8_000, hungMs: 20_000 };
+const watchTimes: WatchTimes = { everyMs: 4_000, doubtMs: 8_000, hungMs: 20_000, busyMs: 120_000 };
 
 /** Wrong answers in a row after which a server is started anew. */
 const mostBadAnswers = 3;
@@ -20,12 +22,16 @@ const tickMs = 500;
 /** More than this between two looks is time in which this machine did not run: it says nothing about the server. */
 const longestTickMs = 4_000;
 const metricsTimeoutMs = 2_000;
+/** Of one core: a server that computes takes all of it, or what a crowded machine leaves it; one that hangs a hundredth. */
+const busyShare = 0.25;
 
 /** What is watched and who is told. */
 export interface HealthWatch {
   url: string;
   /** A small inference: null when it came out right, else what was wrong. */
   test: (signal: AbortSignal) => Promise<string | null>;
+  /** CPU time of its processes so far; null on a GPU, where one that waits for it for ever spins. */
+  cpuSeconds: (() => number) | null;
   onDoubt: (why: string) => void;
   onWell: () => void;
   stop: AbortSignal;
@@ -34,8 +40,8 @@ export interface HealthWatch {
 
 /**
  * Tests a ready model server every few seconds, by an inference and never by /health, which says 200 when the GPU is stuck.
- * A server that is only busy keeps counting finished work in its metrics, and is given its time. Resolves to why the server
- * must be started anew; to null when `stop` aborts.
+ * A server that is only busy keeps counting finished work in its metrics, or computes (one step on a CPU may take longer
+ * than a hang is looked for), and is given its time. Resolves to why it must be started anew; to null when `stop` aborts.
  */
 export async function watchHealth(watch: HealthWatch): Promise<string | null> {
   const { test, onDoubt, onWell, stop, times = watchTimes } = watch;
@@ -65,10 +71,11 @@ export async function watchHealth(watch: HealthWatch): Promise<string | null> {
 
 async function answerOrHang(
   answer: Promise<{ problem: string | null }>,
-  { url, onDoubt, stop, times = watchTimes }: HealthWatch,
+  watch: HealthWatch,
 ): Promise<{ problem: string | null } | 'hung'> {
+  const { onDoubt, stop, times = watchTimes } = watch;
   let idleMs = 0;
-  let progress = await readProgress(url, metricsTimeoutMs);
+  const hasWorked = await workSince(watch, times.busyMs);
   let lookedAt = performance.now();
   for (;;) {
     const got = await Promise.race([answer, delay(tickMs, null, { signal: stop }).catch(() => null)]);
@@ -78,9 +85,7 @@ async function answerOrHang(
     idleMs += Math.min(now - lookedAt, longestTickMs);
     lookedAt = now;
     if (idleMs < times.doubtMs / 2) continue;
-    const seen = await readProgress(url, metricsTimeoutMs);
-    if (seen !== null && seen !== progress) {
-      progress = seen;
+    if (await hasWorked()) {
       idleMs = 0;
       continue;
     }
@@ -89,4 +94,24 @@ async function answerOrHang(
       onDoubt(`no answer to its test for ${Math.round(idleMs / 1000)} s, and no other work done`);
     }
   }
+}
+
+/** What tells whether the server has worked since it was asked last. */
+async function workSince({ url, cpuSeconds }: HealthWatch, busyMs: number): Promise<() => Promise<boolean>> {
+  const begin = performance.now();
+  let progress = await readProgress(url, metricsTimeoutMs);
+  let lookedAt = performance.now();
+  let usedSeconds = cpuSeconds?.() ?? 0;
+  return async () => {
+    const seen = await readProgress(url, metricsTimeoutMs);
+    // The first that can be read only tells where the counters stand.
+    const hasCounted = seen !== null && progress !== null && seen !== progress;
+    progress = seen ?? progress;
+    const now = performance.now();
+    const used = cpuSeconds?.() ?? 0;
+    const isBusy = used - usedSeconds >= (busyShare * (now - lookedAt)) / 1000;
+    usedSeconds = used;
+    lookedAt = now;
+    return hasCounted || (cpuSeconds !== null && isBusy && now - begin < busyMs);
+  };
 }

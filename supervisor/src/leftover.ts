@@ -1,6 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConfigError } from '@er-gateway/shared/errors/config-error';
-import { hasLivingSupervisor, isGroupLeftOver, killGroup, readGroupRecord } from './process-group.ts';
+import {
+  hasLivingSupervisor,
+  isGroupLeftOver,
+  killGroup,
+  readGroupRecord,
+} from '@er-gateway/shared/process-group';
 
 /** How long the supervisor before us may take to stop its model server: PM2's kill_timeout. */
 const predecessorTimeoutMs = 60_000;

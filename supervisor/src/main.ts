@@ -38,8 +38,6 @@ void runProcess(role ?? 'supervisor', async ({ config, logger, onStop, stop }) =
   onStop(() => modelProcess.stop());
 
   const end = await modelProcess.run();
-  if (end.kind === 'failed') {
-    logger.error(end.reason);
-    await stop('its model server failed', end.isFinal ? configExitCode : failedExitCode);
-  }
+  // The reason is the last line of its log: PM2 shows no more of it than "stopped" in its list.
+  if (end.kind === 'failed') await stop(end.reason, end.isFinal ? configExitCode : failedExitCode);
 });

@@ -47,8 +47,10 @@ export class ModelLog {
   #retryAt = 0;
   #isBroken = false;
   #compressing: Promise<void> | null = null;
+  #packAgainAt = 0;
   #decoder = new StringDecoder('utf8');
   #unfinished = '';
+  #addedBytes = 0;
   #lines: string[] = [];
   #detail: string | null = null;
 
@@ -65,12 +67,18 @@ export class ModelLog {
 
   /** Adds what the server wrote. */
   add(chunk: Buffer): void {
+    this.#addedBytes += chunk.length;
     this.#save(chunk);
     // Progress bars end their lines with \r.
     const parts = (this.#unfinished + this.#decoder.write(chunk)).split(/[\r\n]+/);
     this.#unfinished = parts.pop() ?? '';
     this.#lines = [...this.#lines, ...parts].slice(-keptLines);
     this.#detail = parts.map(loadingDetail).findLast(detail => detail !== null) ?? this.#detail;
+  }
+
+  /** How much the server wrote so far. */
+  get addedBytes(): number {
+    return this.#addedBytes;
   }
 
   /** What the server does now by its newest telling line; null when no line since the last question says so. */
@@ -139,8 +147,19 @@ export class ModelLog {
       this.#size > 0 &&
       this.#size + chunk.length > maxBytes &&
       mayBreak &&
-      this.#compressing === null
+      this.#isOldOneGone()
     );
+  }
+
+  /**
+   * Whether the file that was put away last is packed, so that its name is free. One whose packing failed is tried again now
+   * and then, and this file grows on meanwhile: nothing is lost.
+   */
+  #isOldOneGone(): boolean {
+    if (this.#compressing !== null) return false;
+    if (!existsSync(`${this.#options.file}.1`)) return true;
+    if (performance.now() >= this.#packAgainAt) this.#compress();
+    return false;
   }
 
   /** Begins a new file. */
@@ -153,6 +172,7 @@ export class ModelLog {
   }
 
   #compress(): void {
+    this.#packAgainAt = performance.now() + retryMs;
     this.#compressing = compressOldest(this.#options)
       .catch(error => this.#options.onProblem(`an old log could not be compressed: ${error.message}`))
       .finally(() => {

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { ModelServerFacts } from '@er-gateway/shared/metrics/supervisor-metrics';
 import type { ModelProcessStatus } from '@er-gateway/shared/model-process-status';
+import { groupMembers } from '@er-gateway/shared/process-table';
 import { attempt } from './attempt.ts';
-import { awaitEarlierReplica } from './await-earlier-replica.ts';
 import { awaitReadiness } from './await-readiness.ts';
 import {
-  backOffMs,
   failedStartsAfter,
   mostFailedStarts,
   readStartRecord,
@@ -18,17 +18,14 @@ import type { ChildExit } from './child.ts';
 import { modelPort } from './command-inputs.ts';
 import { drain } from './drain.ts';
 import { endReason, isFinal } from './end-reason.ts';
-import { awaitGpuMemory } from './gpu.ts';
 import { watchHealth } from './health-watch.ts';
-import { removeLeftover } from './leftover.ts';
 import { readModelFacts } from './model-facts.ts';
 import { ModelLog } from './model-log.ts';
-import { ensurePortIsFree } from './port-check.ts';
-import { type PreparedCommand, type PrepareOptions, prepareCommand } from './prepare-command.ts';
+import type { PreparedCommand, PrepareOptions } from './prepare-command.ts';
 import { type ProcessFiles, processFiles } from './process-files.ts';
-import { groupMembers } from './process-table.ts';
 import { canaryProblem, type ModelServer } from './readiness.ts';
-import { RunningServer, removeGroupFiles } from './running-server.ts';
+import { RunningServer } from './running-server.ts';
+import { StartPreparation } from './start-preparation.ts';
 import { StatusBoard } from './status-board.ts';
 
 /** Time from the first SIGTERM to SIGKILL. vLLM: its --shutdown-timeout of 20 s and 15 s more; below PM2's kill_timeout. */
@@ -36,7 +33,7 @@ const graceMs = { builtin: 5_000, vllm: 35_000, external: 0 };
 /** vLLM loses a SIGTERM that comes while it loads, so then it gets one every second. A ready server gets one. */
 const terminateAgainMs = 1_000;
 /** How long loading takes by experience, until a start has shown it. */
-const usualLoadMs = { builtin: 4_000, vllm: { cpu: 45_000, gpu: 120_000 } };
+const usualLoadMs = { builtin: 4_000, vllm: 120_000, external: 0 };
 
 /** How the life of a model process ended; a final failure is not mended by another start. */
 export type ModelProcessEnd = { kind: 'stopped' } | { kind: 'failed'; reason: string; isFinal: boolean };
@@ -44,6 +41,15 @@ export type ModelProcessEnd = { kind: 'stopped' } | { kind: 'failed'; reason: st
 /** What a model process needs: the part to play and where to log. */
 export interface ModelProcessOptions extends PrepareOptions {
   logger: Logger;
+}
+
+/** What a failed life tells #giveIn(). */
+interface FailedLife {
+  /** Another start cannot mend it. */
+  isFinal: boolean;
+  /** How long its server had been ready. */
+  readyForMs: number;
+  facts: { pid?: number | null; startedAt?: null };
 }
 
 /** Why a model server must be ended that nobody asked to stop: it ended by itself, or it does not work. */
@@ -62,6 +68,7 @@ export class ModelProcess {
   readonly #log: ModelLog;
   readonly #stop = new AbortController();
   readonly #stopAsked: Promise<'stop'>;
+  #unlockGpu = () => {};
   #life: Promise<ModelProcessEnd> | null = null;
 
   constructor(options: ModelProcessOptions) {
@@ -94,7 +101,7 @@ export class ModelProcess {
       failedStarts,
       startedAt: null,
       nextStartAt: null,
-      usualLoadMs: loadMs ?? (engine === 'vllm' ? usualLoadMs.vllm.gpu : usualLoadMs.builtin),
+      usualLoadMs: loadMs ?? usualLoadMs[engine],
       logFile: this.#files.log,
     };
     this.#board = new StatusBoard(this.#files.status, first, logger);
@@ -110,9 +117,12 @@ export class ModelProcess {
     return { isStarted: startedAt !== null, failedStarts, processes: pid === null ? [] : groupMembers(pid) };
   }
 
-  /** Lives once. Throws ConfigError when no start can succeed before somebody changes something. */
+  /** Lives once. */
   run(): Promise<ModelProcessEnd> {
-    this.#life ??= this.#live().finally(() => this.#log.close());
+    this.#life ??= this.#live().finally(() => {
+      this.#unlockGpu();
+      return this.#log.close();
+    });
     return this.#life;
   }
 
@@ -124,22 +134,23 @@ export class ModelProcess {
 
   async #live(): Promise<ModelProcessEnd> {
     let command: PreparedCommand;
+    let running: RunningServer;
     this.#board.enter('starting', 'looking at what is there');
     try {
-      await this.#removeLeftover();
-      command = await this.#prepare();
-      await this.#backOff();
-      await this.#awaitEarlierReplica();
-      await this.#awaitGpuMemory(command);
+      const prepared = await new StartPreparation({
+        options: this.#options,
+        files: this.#files,
+        port: this.#port,
+        board: this.#board,
+        stop: this.#stop.signal,
+      }).run();
+      command = prepared.command;
+      this.#unlockGpu = prepared.unlockGpu;
+      running = await this.#start(command);
     } catch (error) {
-      if (this.#stop.signal.aborted) return this.#endStopped();
-      const reason = (error as Error).message;
-      this.#board.enter('failed', reason, { lastError: reason, failedStarts: 0 });
-      this.#keepRecord({ failedStarts: 0, lastError: reason });
-      throw error;
+      return this.#endUnstarted(error as Error);
     }
 
-    const running = await this.#start(command);
     const server = this.#serverOf(command);
     const end = new AbortController();
     try {
@@ -148,6 +159,7 @@ export class ModelProcess {
       if (this.#stop.signal.aborted) return await this.#endOnRequest(running);
       if (first !== null) return await this.#endFailed(running, first);
 
+      this.#unlockGpu();
       this.#enterReady(end.signal);
       const broken = this.#watch(server, end.signal);
       const last = await Promise.race([running.exited, this.#stopAsked, broken]);
@@ -156,64 +168,6 @@ export class ModelProcess {
     } finally {
       end.abort();
     }
-  }
-
-  async #removeLeftover(): Promise<void> {
-    const pgid = await removeLeftover({
-      app: this.#files.app,
-      groupFile: this.#files.group,
-      onDetail: detail => this.#board.describe(detail),
-      stop: this.#stop.signal,
-    });
-    if (pgid !== null) {
-      this.#logger.warn(`killed a model server that an earlier supervisor left (process group ${pgid})`);
-    }
-    removeGroupFiles({ files: this.#files, logger: this.#logger });
-  }
-
-  async #prepare(): Promise<PreparedCommand> {
-    this.#board.describe('checking program, model and port');
-    await ensurePortIsFree(this.#options.role, this.#port);
-    const command = await prepareCommand(this.#options);
-    const { gpu, gpuMemoryShare } = command;
-    const isSlow = this.#board.status.engine === 'vllm' && gpu === null;
-    const isKnown = readStartRecord(this.#files.starts).loadMs !== null;
-    const usual = isSlow && !isKnown ? { usualLoadMs: usualLoadMs.vllm.cpu } : {};
-    this.#board.describe(this.#board.status.detail, { gpu, gpuMemoryShare, ...usual });
-    return command;
-  }
-
-  async #backOff(): Promise<void> {
-    this.#stop.signal.throwIfAborted();
-    const waitMs = backOffMs(this.#board.status.failedStarts);
-    if (waitMs === 0) return;
-    const detail = `waiting ${waitMs / 1000} s before the next start`;
-    this.#board.describe(detail, { nextStartAt: Date.now() + waitMs });
-    await delay(waitMs, undefined, { signal: this.#stop.signal });
-    this.#board.describe('starting again', { nextStartAt: null });
-  }
-
-  async #awaitEarlierReplica(): Promise<void> {
-    const { config, role, replica } = this.#options;
-    if (replica === 0 || this.#board.status.engine !== 'vllm') return;
-    const { status, app } = processFiles(config, role, replica - 1);
-    await awaitEarlierReplica({
-      status,
-      app,
-      onDetail: detail => this.#board.describe(detail),
-      stop: this.#stop.signal,
-    });
-  }
-
-  async #awaitGpuMemory({ gpu, gpuMemoryShare }: PreparedCommand): Promise<void> {
-    if (gpu === null || gpuMemoryShare === null) return;
-    await awaitGpuMemory({
-      environment: this.#options.environment,
-      gpu,
-      share: gpuMemoryShare,
-      onDetail: detail => this.#board.describe(detail),
-      stop: this.#stop.signal,
-    });
   }
 
   async #start(command: PreparedCommand): Promise<RunningServer> {
@@ -228,10 +182,10 @@ export class ModelProcess {
 
   #serverOf({ args }: PreparedCommand): ModelServer {
     const { config, role } = this.#options;
-    const { engine, served_name: servedName, path } = config.models[role];
+    const { engine, served_name: servedName, path, max_model_len: maxModelLen } = config.models[role];
     const facts = engine === 'vllm' ? readModelFacts(path) : { dimensions: null, hasRealWeights: false };
     const hasTemplate = args.includes('--chat-template');
-    return { role, engine, url: this.#url, servedName, hasTemplate, ...facts };
+    return { role, engine, url: this.#url, servedName, hasTemplate, maxModelLen, ...facts };
   }
 
   get #url(): string {
@@ -242,10 +196,17 @@ export class ModelProcess {
     return awaitReadiness({
       server,
       log: this.#log,
+      work: { outputBytes: () => this.#log.addedBytes, cpuSeconds: () => this.#cpuSeconds() },
       onDetail: detail => this.#board.describe(detail),
+      onWarning: warning => this.#logger.warn(warning),
       onTesting: () => this.#board.enter('testing', 'testing its answers'),
       stop: AbortSignal.any([end, this.#stop.signal]),
     });
+  }
+
+  /** CPU time of the model server's processes. */
+  #cpuSeconds(): number {
+    return this.facts.processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
   }
 
   #enterReady(end: AbortSignal): void {
@@ -264,6 +225,7 @@ export class ModelProcess {
     return watchHealth({
       url: server.url,
       test: signal => canaryProblem(server, signal),
+      cpuSeconds: this.status.gpu === null ? () => this.#cpuSeconds() : null,
       onDoubt: why => {
         if (this.#board.status.state === 'ready') this.#board.enter('degraded', why);
         else if (this.#board.status.state === 'degraded') this.#board.describe(why);
@@ -309,6 +271,14 @@ export class ModelProcess {
     return { kind: 'stopped' };
   }
 
+  /** It never came to a server: by the configuration, which is final, or by a GPU tool, a leftover, a disk that may mend. */
+  #endUnstarted(error: Error): ModelProcessEnd {
+    if (this.#stop.signal.aborted) return this.#endStopped();
+    const isConfig = error instanceof ConfigError;
+    const reason = isConfig ? error.problems.join('; ') : error.message;
+    return this.#giveIn(reason, { isFinal: isConfig, readyForMs: 0, facts: {} });
+  }
+
   async #endFailed(running: RunningServer, cause: Failure): Promise<ModelProcessEnd> {
     const { state, since, startedAt } = this.#board.status;
     const wasReady = state === 'ready' || state === 'degraded';
@@ -317,18 +287,23 @@ export class ModelProcess {
     const survivors = await running.killAll();
     const ending = typeof cause === 'string' ? cause : endReason(cause, this.#log.explanation());
     const reason = survivors === null ? ending : `${ending}; ${survivors}`;
+    const facts = { pid: survivors === null ? null : running.pid, startedAt: null };
+    return this.#giveIn(reason, { isFinal: isFinal(cause), readyForMs, facts });
+  }
+
+  /** Counts a failed life, and decides whether PM2 is to begin another. */
+  #giveIn(reason: string, { isFinal, readyForMs, facts }: FailedLife): ModelProcessEnd {
     const failedStarts = failedStartsAfter(this.#board.status.failedStarts, readyForMs);
-    const isOver = isFinal(cause) || failedStarts >= mostFailedStarts;
-    const facts = { pid: survivors === null ? null : running.pid, lastError: reason, startedAt: null };
-    if (isOver) {
-      const given = isFinal(cause) ? reason : `gave up after ${failedStarts} starts: ${reason}`;
-      this.#keepRecord({ failedStarts: 0, lastError: reason });
-      this.#board.enter('failed', given, { ...facts, failedStarts });
-    } else {
-      this.#keepRecord({ failedStarts, lastError: reason });
-      this.#board.enter('stopped', 'ended by itself; is started again', { ...facts, failedStarts });
+    const isOver = isFinal || failedStarts >= mostFailedStarts;
+    const change = { ...facts, lastError: reason, failedStarts };
+    this.#keepRecord({ failedStarts: isOver ? 0 : failedStarts, lastError: reason });
+    if (!isOver) {
+      this.#board.enter('stopped', 'ended by itself; is started again', change);
+      return { kind: 'failed', reason, isFinal: false };
     }
-    return { kind: 'failed', reason, isFinal: isOver };
+    const verdict = isFinal ? reason : `gave up after ${failedStarts} starts: ${reason}`;
+    this.#board.enter('failed', verdict, change);
+    return { kind: 'failed', reason: verdict, isFinal: true };
   }
 
   #keepRecord(change: Partial<StartRecord>): void {

@@ -16,8 +16,9 @@ export interface OutputPipe {
 
 /**
  * A pipe for a model server's output. A named one, opened for reading and writing at the server's end: so there is always
- * a reader, and a server whose supervisor was killed does not break on its next line. The name is gone at once. Throws when
- * it cannot be made.
+ * a reader, and a server whose supervisor was killed does not break on its next line. Then 64 KiB more fit into the pipe, and
+ * it waits: it has got its death signal by then, and the next supervisor kills what is left. The name is gone at once. Throws
+ * when it cannot be made.
  */
 export async function openOutputPipe(path: string, onData: (chunk: Buffer) => void): Promise<OutputPipe> {
   rmSync(path, { force: true });

@@ -29,6 +29,8 @@ export interface ModelServer {
   hasRealWeights: boolean;
   /** Whether it was started with the reranker's template, which it then applies to texts. */
   hasTemplate: boolean;
+  /** Tokens of the longest input. */
+  maxModelLen: number;
 }
 
 /** Whether the server says that it serves. vLLM listens only once its model is loaded; 503 means a dead engine. */
@@ -49,12 +51,21 @@ export async function isHealthy({ url }: ModelServer, stop: AbortSignal): Promis
  */
 export async function selfTestProblem(server: ModelServer, stop: AbortSignal): Promise<string | null> {
   try {
-    const problem =
-      server.role === 'embedding' ? await testVectors(server, stop) : await testScores(server, stop);
-    // The size of a batch decides which kernels run: the first real one should find them compiled. Ours compiles none.
-    if (problem === null && server.engine === 'vllm')
-      await ask(server, stop, probeOf(server.role, warmUpTexts));
-    return problem;
+    return await (server.role === 'embedding' ? testVectors(server, stop) : testScores(server, stop));
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/**
+ * Asks for a larger batch: its size decides which kernels run, and the first real one should find them compiled. Ours
+ * compiles none. Resolves to why that was not answered, which keeps nobody from being served.
+ */
+export async function warmUpProblem(server: ModelServer, stop: AbortSignal): Promise<string | null> {
+  if (server.engine !== 'vllm') return null;
+  try {
+    await ask(server, stop, probeOf(server.role, warmUpTexts(server.maxModelLen)));
+    return null;
   } catch (error) {
     return (error as Error).message;
   }
@@ -90,7 +101,16 @@ const texts = {
   relevant: 'The capital of France is Paris.',
   irrelevant: 'Bananas are yellow fruits.',
 };
-const warmUpTexts = Array.from({ length: 16 }, (_, index) => `${texts.irrelevant} `.repeat(1 + 4 * index));
+/** At most: of one repetition of the text, and of a pair's prompt without its document. */
+const warmUpTokens = { text: 8, prompt: 120 };
+
+/** Sixteen texts, the longest of some 400 tokens, or as long as the model takes. */
+export function warmUpTexts(maxModelLen: number): string[] {
+  const most = Math.max(1, Math.floor((maxModelLen - warmUpTokens.prompt) / warmUpTokens.text));
+  return Array.from({ length: 16 }, (_, index) =>
+    `${texts.irrelevant} `.repeat(Math.min(1 + 4 * index, most)),
+  );
+}
 
 interface Question {
   path: string;
@@ -102,6 +122,13 @@ const probeOf = (role: Role, inputs: readonly string[]): Question =>
     ? { path: '/v1/embeddings', body: { input: inputs, encoding_format: 'float' } }
     : // In this form every version of vLLM takes it.
       { path: '/rerank', body: { query: texts.query, documents: inputs } };
+
+/** A document that answers the query, and one that does not; and both as Qwen's whole prompt. */
+const pair = [texts.relevant, texts.irrelevant];
+const writtenOut: Question = {
+  path: '/classify',
+  body: { input: pair.map(document => rerankerPrompt(texts.query, document)) },
+};
 
 async function testVectors(server: ModelServer, stop: AbortSignal): Promise<string | null> {
   const inputs = [texts.relevant, texts.irrelevant, texts.relevant];
@@ -115,10 +142,11 @@ async function testVectors(server: ModelServer, stop: AbortSignal): Promise<stri
 }
 
 async function testScores(server: ModelServer, stop: AbortSignal): Promise<string | null> {
-  const documents = [texts.relevant, texts.irrelevant];
-  const answer = await ask(server, stop, probeOf('reranker', documents));
-  const scores = scoresIn(answer);
-  const problem = scoresProblem(scores, documents.length);
+  // A vLLM that takes no template (before 0.14) glues texts together: it gets the whole prompt, as the gateway sends it.
+  const isBare = server.engine === 'vllm' && !server.hasTemplate;
+  const answer = await ask(server, stop, isBare ? writtenOut : probeOf('reranker', pair));
+  const scores = isBare ? probabilitiesIn(answer) : scoresIn(answer);
+  const problem = scoresProblem(scores, pair.length);
   if (problem !== null) return problem;
   if (scores[0] === scores[1]) return `every document gets the score ${scores[0]}: the head is not loaded`;
   const [relevant = Number.NaN, irrelevant = Number.NaN] = scores;
@@ -135,9 +163,8 @@ async function testTemplate(
   scores: readonly number[],
   answer: unknown,
 ): Promise<string | null> {
-  const input = [texts.relevant, texts.irrelevant].map(document => rerankerPrompt(texts.query, document));
-  const written = await ask(server, stop, { path: '/classify', body: { input } });
-  const expected = (written as { data?: { probs?: number[] }[] }).data?.map(({ probs }) => probs?.[0]) ?? [];
+  const written = await ask(server, stop, writtenOut);
+  const expected = probabilitiesIn(written);
   const isOther = (score: number, index: number) =>
     !(Math.abs(score - (expected[index] ?? Number.NaN)) <= scoreTolerance);
   if (scores.some(isOther) || tokensIn(answer) !== tokensIn(written)) {
@@ -189,6 +216,15 @@ function scoresIn(answer: unknown): number[] {
   return [...results]
     .sort((a, b) => (a.index ?? 0) - (b.index ?? 0))
     .map(item => item.relevance_score as number);
+}
+
+/** The scores of an answer of /classify. */
+function probabilitiesIn(answer: unknown): number[] {
+  const { data } = (answer ?? {}) as { data?: { index?: number; probs?: number[] }[] };
+  if (!Array.isArray(data)) return [];
+  return [...data]
+    .sort((a, b) => (a.index ?? 0) - (b.index ?? 0))
+    .map(({ probs }) => probs?.[0] ?? Number.NaN);
 }
 
 const tokensIn = (answer: unknown) => {

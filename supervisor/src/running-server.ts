@@ -1,13 +1,13 @@
 import { closeSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Logger } from '@er-gateway/shared/logger';
+import { killGroup, recordGroup } from '@er-gateway/shared/process-group';
 import { attempt } from './attempt.ts';
 import { type ChildExit, type ModelChild, startChild, withDeathSignal } from './child.ts';
 import type { ModelCommand } from './command-inputs.ts';
 import type { ModelLog } from './model-log.ts';
 import { type OutputPipe, openOutputPipe } from './output-pipe.ts';
 import type { ProcessFiles } from './process-files.ts';
-import { killGroup, recordGroup } from './process-group.ts';
 import { shownCommand } from './shown-command.ts';
 
 /** Where a server's output goes and where it is written down. */

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { type Role, roles } from '@er-gateway/shared/config/schema';
+import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import { type ModelCommandInputs, modelPort } from './command-inputs.ts';
-import { argumentsFor } from './vllm-version.ts';
+import { argumentsFor, type VllmVersion } from './vllm-version.ts';
 
 /** Our reranker prompt, below the project's root. vLLM applies none by itself, and then ranks at random. */
 export function rerankerTemplate(root: string): string {
@@ -15,9 +16,19 @@ const kvBytesPerToken = 28 * 8 * 128 * 2 * 2;
 /** vLLM's CPU attention wants blocks of a multiple of this; its default there is 128. */
 const cpuBlockMultiple = 32;
 
+/** Flags that would take a server away from under us, with what becomes of it. */
+const refusedFlags: Record<string, string> = {
+  '--port': 'nobody would find the server; set models.*.port',
+  '--host': 'the server is asked on 127.0.0.1',
+  '--uds': 'the server is asked on 127.0.0.1, not on a socket',
+  '--disable-log-stats': 'without its counters a busy server looks like one that hangs',
+};
+
 /** Arguments of `vllm serve` for the installed release, `extra_args` last so that they win. Throws ConfigError. */
 export function vllmArguments({ config, role, replica, device, version }: ModelCommandInputs): string[] {
-  const model = config.models[role];
+  const isWhole = hangsInChunks(role, version);
+  const model = isWhole ? inWholeSequences(config.models[role]) : config.models[role];
+  refuseFlags(role, model.extra_args);
   const own: string[][] = [
     ['--served-model-name', model.served_name],
     ['--host', '127.0.0.1'],
@@ -26,11 +37,32 @@ export function vllmArguments({ config, role, replica, device, version }: ModelC
     ['--max-model-len', String(model.max_model_len)],
     ...roleArguments(role, config.root),
     ...(device === 'gpu' ? gpuArguments(role, model) : cpuArguments(model)),
+    ...(isWhole ? [['--no-enable-chunked-prefill']] : []),
     ['--disable-access-log-for-endpoints', '/health,/metrics,/load'],
     ['--shutdown-timeout', String(shutdownSeconds[device])],
   ];
   return ['serve', model.path, ...argumentsFor(version, own), ...model.extra_args];
 }
+
+function refuseFlags(role: Role, args: readonly string[]): void {
+  const problems = args.flatMap(arg => {
+    const flag = arg.replace(/=.*/s, '').replaceAll('_', '-');
+    const why = refusedFlags[flag];
+    return why === undefined ? [] : [`models.${role}.extra_args: ${flag} cannot be given: ${why}`];
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+/** vLLM 0.10.2 hangs with Qwen3-Embedding and chunked prefill (vllm-project/vllm #47971). */
+function hangsInChunks(role: Role, version: VllmVersion | null): boolean {
+  return role === 'embedding' && version?.join('.') === '0.10.2';
+}
+
+/** Without chunks a step must hold the longest sequence, or vLLM refuses to start. */
+const inWholeSequences = <Model extends ModelShape>(model: Model): Model => ({
+  ...model,
+  max_num_batched_tokens: Math.max(model.max_num_batched_tokens ?? 0, model.max_model_len),
+});
 
 function roleArguments(role: Role, root: string): string[][] {
   if (role === 'embedding') {

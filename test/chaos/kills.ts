@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { groupMembers } from '../../supervisor/src/process-table.ts';
+import { groupMembers } from '@er-gateway/shared/process-table';
 import { pidOf, pidsOf } from '../kit/process-status.ts';
 import { listProcesses, runPm2 } from '../kit/run-pm2.ts';
 import type { Stack } from '../kit/stack.ts';
@@ -42,6 +42,32 @@ const killApp = (app: string) => async (stack: Stack) => {
   return nothingLeft;
 };
 
+/** The group that runs in place of another; null while there is none. */
+function nextGroup(stack: Stack, before: number): number | null {
+  try {
+    const group = groupOf(stack, 'embedding');
+    return group === before ? null : group;
+  } catch {
+    return null;
+  }
+}
+
+async function succeed(stack: Stack, ...command: string[]): Promise<void> {
+  const { code, output } = await stack.run(...command);
+  if (code !== 0) throw new Error(output);
+}
+
+/** Kills the daemon and others at the same time, waits until all of the stack has ended, and starts it again. */
+const killDaemon = (others: (stack: Stack) => Promise<number[]>) => async (stack: Stack) => {
+  const before = stackProcesses(stack.pm2Home).map(({ pid }) => pid);
+  const daemon = Number(readFileSync(join(stack.pm2Home, 'pm2.pid'), 'utf8'));
+  for (const pid of [daemon, ...(await others(stack))]) process.kill(pid, 'SIGKILL');
+  const left = () => stackProcesses(stack.pm2Home).filter(({ pid }) => before.includes(pid)).length;
+  await waitFor('all of the stack to end', () => left() === 0, { timeoutMs: 60_000 });
+  await succeed(stack, 'start');
+  return left;
+};
+
 /** Every death of the matrix, the mildest first. */
 export const kills: readonly Kill[] = [
   { name: 'kill -9 scheduler', run: killApp('scheduler'), allowed: none },
@@ -68,8 +94,7 @@ export const kills: readonly Kill[] = [
   {
     name: 'models restart embedding (rolling)',
     run: async stack => {
-      const { code, output } = await stack.run('models', 'restart', 'embedding');
-      if (code !== 0) throw new Error(output);
+      await succeed(stack, 'models', 'restart', 'embedding');
       return nothingLeft;
     },
     allowed: none,
@@ -97,18 +122,37 @@ export const kills: readonly Kill[] = [
     allowed: none,
   },
   {
-    name: 'kill -9 the PM2 daemon, npm start',
+    name: 'kill -9 a vLLM server, and the next while it loads',
     run: async stack => {
-      const before = stackProcesses(stack.pm2Home).map(({ pid }) => pid);
-      const daemon = Number(readFileSync(join(stack.pm2Home, 'pm2.pid'), 'utf8'));
-      process.kill(daemon, 'SIGKILL');
-      const left = () => stackProcesses(stack.pm2Home).filter(({ pid }) => before.includes(pid)).length;
-      await waitFor('all of the stack to end', () => left() === 0, { timeoutMs: 60_000 });
-      const { code, output } = await stack.run('start');
-      if (code !== 0) throw new Error(output);
-      return left;
+      const first = groupOf(stack, 'embedding');
+      process.kill(first, 'SIGKILL');
+      const second = await waitFor('the next one', () => nextGroup(stack, first), { timeoutMs: 30_000 });
+      process.kill(second, 'SIGKILL');
+      return () => membersOf(first).length + membersOf(second).length;
     },
+    allowed: none,
+  },
+  {
+    name: 'models stop embedding, models start',
+    run: async stack => {
+      const groups = ['embedding', 'embedding-1'].map(app => groupOf(stack, app));
+      await succeed(stack, 'models', 'stop', 'embedding');
+      const left = groups.flatMap(membersOf).length;
+      await succeed(stack, 'models', 'start', 'embedding');
+      return () => left;
+    },
+    // Nobody can answer until it is started again.
+    allowed: { failed: 0, may503: true },
+  },
+  {
+    name: 'kill -9 the PM2 daemon, npm start',
+    run: killDaemon(async () => []),
     // Nobody listens until it is started again.
+    allowed: { failed: Number.POSITIVE_INFINITY, may503: true },
+  },
+  {
+    name: 'kill -9 the PM2 daemon and a supervisor, npm start',
+    run: killDaemon(async stack => [await supervisorOf(stack)]),
     allowed: { failed: Number.POSITIVE_INFINITY, may503: true },
   },
 ];

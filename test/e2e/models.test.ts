@@ -156,8 +156,20 @@ describe('npm run models', () => {
     assert.equal((await models())[0]?.pid, embedded);
     const answer = await embed();
     assert.equal(answer.status, 200);
-    const back = await stack.run('models', 'start', 'reranker');
-    assert.equal(back.code, 0, back.output);
+    const back = await stack.run('models', 'restart', 'reranker');
+    assert.equal(back.code, 0, `what the supervisor before said is not the word of this one: ${back.output}`);
+  });
+
+  test('starts the one of two servers that does not run, and leaves the other alone', async () => {
+    const before = await models();
+    const second = (await listProcesses(stack)).filter(({ name }) => name === 'embedding')[1];
+    await stack.pm2(['stop', String(second?.pm_id)]);
+    const { code, output } = await stack.run('models', 'start', 'embedding');
+    assert.equal(code, 0, output);
+    const afterwards = await models();
+    assert.equal(afterwards[0]?.pid, before[0]?.pid);
+    assert.notEqual(afterwards[1]?.pid, before[1]?.pid);
+    assert.equal(afterwards[1]?.state, 'ready');
   });
 });
 

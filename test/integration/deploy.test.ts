@@ -33,10 +33,15 @@ describe('er-gateway.service', () => {
   const value = (key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)?.[1];
 
   test('runs scripts that there are, not as root, and ends the whole group', () => {
-    const npm = [...unit.matchAll(/^Exec\w+=\/usr\/bin\/env npm (?:run )?(\w+)$/gm)].map(
+    const npm = [...unit.matchAll(/^Exec\w+=\/usr\/bin\/env npm (?:run )?(\w+)(?: -- --detach)?$/gm)].map(
       ([, script = '']) => script,
     );
     assert.deepEqual(npm, ['start', 'stop', 'reload']);
+    assert.match(
+      value('ExecStart') ?? '',
+      / -- --detach$/,
+      'a model that cannot start must not end the unit',
+    );
     for (const script of npm) assert.ok(scripts.has(script), script);
     assert.equal(value('User'), 'er-gateway');
     assert.equal(value('KillMode'), 'control-group');
@@ -102,6 +107,17 @@ describe('Dockerfile', () => {
     const left = read('Dockerfile.dockerignore').split('\n');
     for (const name of ['er_api_keys.json', 'node_modules', 'dist', 'logs/*', '.git'])
       assert.ok(left.includes(name), name);
+  });
+
+  test('takes the manifest of every workspace: without one npm would never be content with what is installed', () => {
+    const left = read('Dockerfile.dockerignore').split('\n');
+    const { workspaces } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as {
+      workspaces: string[];
+    };
+    for (const workspace of workspaces) {
+      assert.ok(!left.includes(workspace), workspace);
+      if (left.includes(`${workspace}/*`)) assert.ok(left.includes(`!${workspace}/package.json`), workspace);
+    }
   });
 
   // Only where a daemon runs; a build takes gigabytes, so it is checked, not run.

@@ -344,6 +344,33 @@ describe('a supervisor that cannot start before somebody changes something', () 
   });
 });
 
+describe('a supervisor whose driver is in trouble', () => {
+  it('backs off and gives up after five starts, with what nvidia-smi said as the last line of its log', async t => {
+    const tools = mkdtempSync(join(tmpdir(), 'er-smi-'));
+    t.after(() => rmSync(tools, { recursive: true }));
+    const line = 'Failed to initialize NVML: Driver/library version mismatch';
+    writeFileSync(join(tools, 'nvidia-smi'), `#!/bin/sh\necho '${line}'\nexit 18\n`, { mode: 0o755 });
+    const place = await Supervised.create(t, {
+      engine: 'vllm',
+      vllmCommand: fakeVllm,
+      environment: { PATH: `${tools}:${process.env.PATH}`, ER_VLLM_DEVICE: 'auto' },
+    });
+    assert.equal(await place.start().exited, 1);
+    assert.equal(place.status()?.state, 'stopped');
+    assert.equal(place.status()?.failedStarts, 1);
+
+    const waiting = place.start();
+    await waitFor('the back-off', () => place.status()?.detail === 'waiting 1 s before the next start');
+    waiting.kill('SIGKILL');
+    await waiting.exited;
+    writeFileSync(join(place.runDir, 'embedding.starts.json'), JSON.stringify({ failedStarts: 4 }));
+    const last = place.start();
+    assert.equal(await last.exited, 78);
+    assert.match(place.status()?.detail ?? '', /^gave up after 5 starts: nvidia-smi fails: Failed to init/);
+    assert.match(last.output.trim().split('\n').at(-1) ?? '', new RegExp(line));
+  });
+});
+
 describe('a supervisor of vllm on a GPU', () => {
   it('pins it, and starts it only when the memory that it asks for is free', async t => {
     const tools = mkdtempSync(join(tmpdir(), 'er-smi-'));

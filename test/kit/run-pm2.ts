@@ -5,6 +5,7 @@ import { projectRoot, type Stack, type StackPlace } from './stack.ts';
 /** One process of PM2's list. */
 export interface ListedProcess {
   name: string;
+  pm_id: number;
   pid: number;
   pm2_env: {
     status: string;

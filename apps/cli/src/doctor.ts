@@ -33,7 +33,7 @@ async function examine(context: CommandContext): Promise<Finding[]> {
     { what: 'configuration', status: 'ok', found: 'every setting is valid', fix: null },
     ...(await machineFindings(context, config)),
     ...(await networkFindings(config, own)),
-    ...(await modelFindings(context, config)),
+    ...(await modelFindings(context, config, running.config === null ? null : running.configFile)),
   ];
 }
 

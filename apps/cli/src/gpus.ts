@@ -26,10 +26,19 @@ export async function listGpus(): Promise<Gpu[]> {
   );
 }
 
-/** MiB of GPU memory that each process holds. */
+/** MiB of GPU memory that each process holds; those of which the driver does not say it (`[N/A]`) are left out. */
 export async function gpuMemoryByPid(): Promise<Map<number, number>> {
-  const rows = await query(['--query-compute-apps=pid,used_gpu_memory']);
-  return new Map(rows.map(([pid, used]) => [Number(pid), numberIn(used) ?? 0]));
+  return parseGpuMemory(await query(['--query-compute-apps=pid,used_gpu_memory']));
+}
+
+/** Reads the rows `pid, MiB`. */
+export function parseGpuMemory(rows: readonly (readonly string[])[]): Map<number, number> {
+  return new Map(
+    rows.flatMap(([pid, used]) => {
+      const mebibytes = numberIn(used);
+      return mebibytes === null ? [] : [[Number(pid), mebibytes] as const];
+    }),
+  );
 }
 
 async function query(args: string[]): Promise<string[][]> {

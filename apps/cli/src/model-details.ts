@@ -1,6 +1,6 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
+import { groupMembers } from '@er-gateway/shared/process-table';
 import { type Gpu, gpuMemoryByPid, listGpus } from './gpus.ts';
-import { groupMembers } from './group-memory.ts';
 import { type ModelView, modelViews } from './model-view.ts';
 import type { Pm2Process } from './pm2.ts';
 

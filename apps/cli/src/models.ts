@@ -4,6 +4,7 @@ import { type EffectiveConfig, resolveConfig } from '@er-gateway/shared/config/e
 import { type Role, roles } from '@er-gateway/shared/config/schema';
 import { type CommandContext, CommandError } from './command-context.ts';
 import { followFile, lastLines } from './follow-file.ts';
+import { missingParts } from './missing-parts.ts';
 import { modelDetails } from './model-details.ts';
 import { modelTable } from './model-table.ts';
 import { modelViews } from './model-view.ts';
@@ -12,7 +13,7 @@ import { takenPorts } from './preflight.ts';
 import { createProgress } from './progress.ts';
 import { restartModel } from './restart-models.ts';
 import { runningSystem } from './running-system.ts';
-import { startApps } from './start.ts';
+import { startParts } from './start.ts';
 import { describeFailure, findFailure } from './start-failure.ts';
 
 /** Prints the model servers, for people or as JSON. */
@@ -52,14 +53,12 @@ export async function modelsLogs(
 export async function modelsStart(context: CommandContext, chosen: readonly Role[]): Promise<void> {
   const { config, running } = await configuration(context);
   const own = ownRoles(config, chosen);
-  const missing = own.filter(
-    role => !running.some(({ name, status }) => name === role && status === 'online'),
-  );
-  const taken = await takenPorts(config, new Set(missing));
+  const wanted = pm2Apps(config, '').filter(app => own.some(role => role === app.name));
+  const missing = missingParts(wanted, running);
+  const taken = await takenPorts(config, new Set(missing.apps.map(({ name }) => name)));
   if (taken.length > 0) throw new CommandError(taken.join('\n'));
-  if (missing.length > 0) {
-    const apps = pm2Apps(config, '').filter(app => missing.some(role => role === app.name));
-    const failure = await startApps(context, config, apps);
+  if (missing.apps.length + missing.processes.length > 0) {
+    const failure = await startParts(context, config, missing);
     if (failure) throw new CommandError(describeFailure(failure));
   }
   await waitForModels(context, config, own);

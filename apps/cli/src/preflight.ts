@@ -1,6 +1,8 @@
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { roles } from '@er-gateway/shared/config/schema';
-import { portOwner, whyTaken } from './port-owner.ts';
+import { readProcess } from '@er-gateway/shared/process-table';
+import { recordedGroups } from './leftover-groups.ts';
+import { type PortOwner, portOwner, whyTaken } from './port-owner.ts';
 
 /** A port that an app will listen on. */
 export interface PortClaim {
@@ -31,22 +33,27 @@ export function portClaims(config: EffectiveConfig): PortClaim[] {
   return claims;
 }
 
-/** One line for each port of `apps` that somebody else holds: which, whose, and what to do. */
+/**
+ * One line for each port of `apps` that somebody else holds: which, whose, and what to do. A model server of ours that
+ * outlived its supervisor is not somebody else: the next supervisor removes it.
+ */
 export async function takenPorts(config: EffectiveConfig, apps: ReadonlySet<string>): Promise<string[]> {
   const claims = portClaims(config).filter(claim => apps.has(claim.app));
   const reasons = await Promise.all(claims.map(({ host, port }) => whyTaken(host, port)));
+  const ours = new Set(recordedGroups(config.run_dir).map(({ pgid }) => pgid));
   return claims.flatMap((claim, place) => {
     const reason = reasons[place];
-    return reason ? [describe(claim, reason)] : [];
+    const owner = reason === 'EADDRINUSE' ? portOwner(claim.port) : null;
+    if (!reason || (owner && ours.has(readProcess(owner.pid)?.group ?? 0))) return [];
+    return [describe(claim, reason, owner)];
   });
 }
 
-function describe({ setting, host, port }: PortClaim, reason: string): string {
+function describe({ setting, host, port }: PortClaim, reason: string, owner: PortOwner | null): string {
   const variable = `ER_${setting.replaceAll('.', '_').toUpperCase()}`;
   const remedy = `Set ${setting} in er.config.yaml or ${variable} to another port`;
   if (reason !== 'EADDRINUSE')
     return `${setting}: cannot listen on ${host}, port ${port} (${reason}). ${remedy}.`;
-  const owner = portOwner(port);
   const whose = owner
     ? `taken by pid ${owner.pid} (${owner.command})`
     : `taken by another process (sudo ss -ltnp 'sport = :${port}' names it)`;

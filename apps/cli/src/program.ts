@@ -28,7 +28,8 @@ export function createProgram(context: CommandContext): Command {
   program
     .command('start')
     .description('start what does not run, and wait until both models answer')
-    .action(() => start(context));
+    .option('--detach', 'wait for the gateway alone, however the models stand: for systemd and the like')
+    .action(options => start(context, options));
   program
     .command('stop')
     .description('stop everything')

@@ -50,10 +50,11 @@ async function tryOneWorker({ root, environment }: CommandContext, config: Effec
     ER_EFFECTIVE_CONFIG: file,
   });
   try {
-    const present = (await askGateway(config, '/health'))?.status ?? 200;
     const deadline = performance.now() + canaryTimeoutMs;
     for (;;) {
-      if ((await askGateway(own, '/health'))?.status === present) return;
+      // Asked anew each time: a model may come up, or go, meanwhile.
+      const [present, tried] = await Promise.all([askGateway(config, '/health'), askGateway(own, '/health')]);
+      if (tried !== null && tried.status === (present?.status ?? 200)) return;
       if (worker.exitCode() !== null) fail(`it ended with status ${worker.exitCode()}`, worker.output());
       if (performance.now() > deadline) fail('it does not answer', worker.output());
       await delay(lookEveryMs);

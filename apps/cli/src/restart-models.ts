@@ -1,7 +1,10 @@
+import { rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
+import { runPaths } from '@er-gateway/shared/config/run-dir';
 import type { Role } from '@er-gateway/shared/config/schema';
 import { type CommandContext, CommandError } from './command-context.ts';
+import { processName } from './missing-parts.ts';
 import { modelViews } from './model-view.ts';
 import type { Pm2Process } from './pm2.ts';
 import { createProgress } from './progress.ts';
@@ -26,6 +29,8 @@ export async function restartModel(
   if (own.length === 1) output.write(`${role} has one server: its requests get 503 until it is back.\n`);
   for (const { id, instance } of own) {
     output.write(`Restarting server ${instance + 1} of ${own.length} of ${role}\n`);
+    // A supervisor that gave up left its word there: it must not be taken for that of the next one.
+    rmSync(runPaths.modelStatus(config.run_dir, processName({ name: role, instance })), { force: true });
     const { code, output: said } = await pm2.run(['restart', String(id)]);
     if (code !== 0) throw new CommandError(`pm2 restart ${id} failed:\n${said.trim()}`);
     await untilReady(context, config, role, instance);

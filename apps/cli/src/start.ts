@@ -6,8 +6,9 @@ import { isAtLeast, nodeOfProcess, oldestNode, runningPm2Daemon } from '../node-
 import { type CommandContext, CommandError } from './command-context.ts';
 import { prepareApps } from './effective-config-file.ts';
 import { gatewayUrl } from './gateway-request.ts';
+import { type MissingParts, missingParts, processName } from './missing-parts.ts';
 import { modelViews } from './model-view.ts';
-import { type Pm2App, pm2Apps } from './pm2-apps.ts';
+import { pm2Apps } from './pm2-apps.ts';
 import { takenPorts } from './preflight.ts';
 import { createProgress } from './progress.ts';
 import { type RunningSystem, runningSystem } from './running-system.ts';
@@ -16,11 +17,12 @@ import { summaryOf } from './summary.ts';
 import { waitUntilUp } from './wait-until-up.ts';
 
 /**
- * Starts what does not run yet, waits until both models answer, and says how to use it. Throws ConfigError
+ * Starts what does not run yet, waits until both models answer, and says how to use it; with `detach` it waits for the
+ * gateway alone, and only tells how the models stand. Throws ConfigError
  * (a key file that cannot be read is one too) or CommandError when a port is taken, with nothing started, and CommandError
  * when an app does not come up.
  */
-export async function start(context: CommandContext): Promise<void> {
+export async function start(context: CommandContext, { detach = false } = {}): Promise<void> {
   const { root, environment, pm2, output } = context;
   const begin = performance.now();
   const wanted = resolveConfig(root, environment);
@@ -30,31 +32,39 @@ export async function start(context: CommandContext): Promise<void> {
 
   // What runs keeps its settings: parts of one system must not disagree.
   const config = running.config ?? wanted;
-  const missing = missingApps(running, config);
-  if (missing.length === 0) output.write(`er-gateway is up already: ${gatewayUrl(config)}\n`);
+  const missing = missingParts(pm2Apps(config, ''), running.processes);
+  const isUp = missing.apps.length + missing.processes.length === 0;
+  if (isUp) output.write(`er-gateway is up already: ${gatewayUrl(config)}\n`);
   if (JSON.stringify(config) !== JSON.stringify(wanted))
     output.write('The settings have changed since; `npm run restart` puts them to use.\n');
 
-  if (missing.some(app => app.name === 'gateway')) checkKeyFile(config.keys.file);
-  const taken = await takenPorts(config, new Set(missing.map(app => app.name)));
+  if (missing.apps.some(app => app.name === 'gateway')) checkKeyFile(config.keys.file);
+  const taken = await takenPorts(config, new Set(missing.apps.map(app => app.name)));
   if (taken.length > 0) throw new CommandError(`er-gateway was not started.\n${taken.join('\n')}`);
-  const started = missing.length === 0 ? Promise.resolve(null) : startApps(context, config, missing);
-  await finish(context, config, started, begin);
+  const started = isUp ? Promise.resolve(null) : startParts(context, config, missing);
+  await finish(context, config, started, begin, detach);
 }
 
-/** Runs `pm2 start` for `apps`; resolves to why PM2 refused, or null. Throws ConfigError for an unusable run folder. */
-export async function startApps(
+/** Has PM2 start what is missing; resolves to why PM2 refused, or null. Throws ConfigError for an unusable run folder. */
+export async function startParts(
   { pm2, environment }: CommandContext,
   config: EffectiveConfig,
-  apps: readonly Pm2App[],
+  { apps, processes }: MissingParts,
 ): Promise<StartFailure | null> {
   const configFile = prepareApps(config, environment);
-  for (const app of apps) rmSync(runPaths.modelStatus(config.run_dir, app.name), { force: true });
-  const only = apps.map(app => app.name).join(',');
-  const { code, output } = await pm2.run(['start', 'ecosystem.config.js', '--only', only], {
-    ER_EFFECTIVE_CONFIG: configFile,
-  });
-  return code === 0 ? null : { reason: `pm2 start failed:\n${output.trim()}`, logFile: null };
+  // What a supervisor that gave up said last must not be taken for the word of the next one.
+  const names = [...apps.map(({ name }) => name), ...processes.map(processName)];
+  for (const name of names) rmSync(runPaths.modelStatus(config.run_dir, name), { force: true });
+  const only = apps.map(({ name }) => name).join(',');
+  const commands = [
+    ...(apps.length > 0 ? [['start', 'ecosystem.config.js', '--only', only]] : []),
+    ...(processes.length > 0 ? [['restart', ...processes.map(({ id }) => String(id))]] : []),
+  ];
+  for (const command of commands) {
+    const { code, output } = await pm2.run(command, { ER_EFFECTIVE_CONFIG: configFile });
+    if (code !== 0) return { reason: `pm2 ${command[0]} failed:\n${output.trim()}`, logFile: null };
+  }
+  return null;
 }
 
 async function finish(
@@ -62,9 +72,10 @@ async function finish(
   config: EffectiveConfig,
   started: Promise<StartFailure | null>,
   begin: number,
+  detach: boolean,
 ): Promise<void> {
   const progress = createProgress(output, 'Waiting for er-gateway');
-  const failure = await waitUntilUp({ config, pm2, progress, started, isTerminal: output.isTTY });
+  const failure = await waitUntilUp({ config, pm2, progress, started, isTerminal: output.isTTY, detach });
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
   if (failure) {
     progress.end('er-gateway is not up', false);
@@ -72,7 +83,7 @@ async function finish(
       `${describeFailure(failure)}\n\nWhat runs goes on running: npm run status shows it, npm stop ends it.`,
     );
   }
-  progress.end(`er-gateway is up (${seconds} s)`, true);
+  progress.end(`${detach ? 'The gateway listens' : 'er-gateway is up'} (${seconds} s)`, true);
   output.write(`${summaryOf(config, await modelViews(config))}\n`);
 }
 
@@ -98,11 +109,4 @@ function refuseForeign({ processes }: RunningSystem, root: string): void {
       `This PM2 runs an er-gateway of another folder already: ${foreign.cwd}. Stop it there (npm stop), or set PM2_HOME to a folder of its own for this one.`,
     );
   }
-}
-
-const isRunning = (status: string) => status === 'online' || status === 'launching';
-
-function missingApps({ processes }: RunningSystem, config: EffectiveConfig): Pm2App[] {
-  const names = new Set(processes.filter(({ status }) => isRunning(status)).map(({ name }) => name));
-  return pm2Apps(config, '').filter(app => !names.has(app.name));
 }

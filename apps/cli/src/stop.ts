@@ -1,4 +1,4 @@
-import { readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
@@ -8,6 +8,7 @@ import { readModelProcess } from '@er-gateway/shared/model-process-status';
 import { pm2Home, runningPm2Daemon } from '../node-version.cjs';
 import { type CommandContext, CommandError } from './command-context.ts';
 import { isAlive } from './control-sockets.ts';
+import { endLeftoverGroups, resolvedOrNull } from './leftover-groups.ts';
 import { namespace } from './pm2-apps.ts';
 import { portOwner } from './port-owner.ts';
 import { portClaims } from './preflight.ts';
@@ -17,7 +18,8 @@ import { runningSystem } from './running-system.ts';
 const goneWithinMs = 10_000;
 
 /**
- * Stops everything of er-gateway, and PM2's daemon when it runs nothing else. Nothing to stop is no error. Throws
+ * Stops everything of er-gateway, model servers that outlived their supervisors too, and PM2's daemon when it runs nothing
+ * else. Nothing to stop is no error. Throws
  * CommandError when a process or port is left.
  */
 export async function stop({ root, environment, pm2, output }: CommandContext): Promise<void> {
@@ -37,6 +39,9 @@ export async function stop({ root, environment, pm2, output }: CommandContext): 
     pids.push(daemon);
   }
   const left = await stillAlive(pids);
+  const known = config ?? resolvedOrNull(root, environment);
+  const ended = known ? await endLeftoverGroups(known) : [];
+  for (const line of ended) output.write(`${line}\n`);
   const ports = config ? portClaims(config).filter(({ port }) => owners.has(portOwner(port)?.pid ?? 0)) : [];
   if (left.length > 0 || ports.length > 0) {
     throw new CommandError(
@@ -44,7 +49,7 @@ export async function stop({ root, environment, pm2, output }: CommandContext): 
     );
   }
   if (config) removeRunFiles(config);
-  output.write(processes.length > 0 ? 'er-gateway is stopped.\n' : 'Nothing runs.\n');
+  output.write(processes.length + ended.length > 0 ? 'er-gateway is stopped.\n' : 'Nothing runs.\n');
   if (others.length > 0) output.write(`PM2 goes on running: ${pm2Home(environment)} has other apps.\n`);
 }
 
@@ -69,14 +74,24 @@ async function stillAlive(pids: readonly number[]): Promise<number[]> {
 }
 
 /** Removes what killed processes left in the run folder, and the folder when nothing else is in it. */
-function removeRunFiles({ run_dir: runDir }: EffectiveConfig): void {
-  const isOurs = (name: string) => /\.sock$|\.(status|starts)\.json$/.test(name);
+export function removeRunFiles({ run_dir: runDir }: Pick<EffectiveConfig, 'run_dir'>): void {
+  const isOurs = (name: string) => /\.sock$|\.status\.json$|^gpu-\d+\.lock$/.test(name);
   for (const folder of [runPaths.controlDir(runDir), runDir]) {
     try {
-      for (const name of readdirSync(folder).filter(isOurs)) rmSync(join(folder, name), { force: true });
+      const names = readdirSync(folder);
+      for (const name of names.filter(isOurs)) rmSync(join(folder, name), { force: true });
+      for (const name of names.filter(found => found.endsWith('.starts.json')))
+        forgetFailures(join(folder, name));
       rmdirSync(folder);
     } catch {
       // gone already, or somebody else's file is in it
     }
   }
+}
+
+/** Of a model's starts only the time to load is kept: the estimates of the next start are made of it. */
+function forgetFailures(file: string): void {
+  const { loadMs } = JSON.parse(readFileSync(file, 'utf8')) as { loadMs?: number | null };
+  if (typeof loadMs === 'number') writeFileSync(file, JSON.stringify({ loadMs }), { mode: 0o600 });
+  else rmSync(file);
 }

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
+import { roles } from '@er-gateway/shared/config/schema';
 import { controlSockets } from './control-sockets.ts';
-import { askGateway } from './gateway-request.ts';
+import { askGateway, type GatewayAnswer } from './gateway-request.ts';
 import { type ModelView, modelViews } from './model-view.ts';
-import type { Pm2 } from './pm2.ts';
+import type { Pm2, Pm2Process } from './pm2.ts';
 import type { Progress, ProgressItem } from './progress.ts';
 import { findFailure, type StartFailure } from './start-failure.ts';
 
@@ -21,9 +22,14 @@ export interface Awaited {
   /** The `pm2 start` that is under way; fails when PM2 refused. */
   started: Promise<StartFailure | null>;
   isTerminal: boolean;
+  /** Waits for the gateway alone: a model that loads, or cannot, is shown and holds nobody up. */
+  detach: boolean;
 }
 
-/** Waits until every worker is up and `/health` is 200. Resolves to null, or to why that will not happen. */
+/**
+ * Waits until every worker is up and `/health` is 200 (with `detach`: until the gateway answers at all). Resolves to null,
+ * or to why that will not happen.
+ */
 export async function waitUntilUp(awaited: Awaited): Promise<StartFailure | null> {
   const { config, pm2, progress } = awaited;
   const deadline = performance.now() + limitMs;
@@ -42,11 +48,13 @@ export async function waitUntilUp(awaited: Awaited): Promise<StartFailure | null
     const health = workers > 0 ? await askGateway(config, '/health') : null;
     progress.show(itemsOf(awaited, workers, models));
     if (refusal) return refusal;
-    if (hasStarted && workers >= config.gateway.workers && health?.status === 200) return null;
+    if (hasStarted && isUp(awaited, workers, health)) return null;
     if (hasStarted && performance.now() >= askPm2At) {
       const processes = (await pm2.list()).filter(process => process.isOurs);
       restartsBefore ??= new Map(processes.map(({ id, restarts }) => [id, restarts]));
-      const failure = findFailure(processes, models, restartsBefore);
+      const failure = awaited.detach
+        ? findFailure(withoutModels(processes), [], restartsBefore)
+        : findFailure(processes, models, restartsBefore);
       if (failure) return failure;
       askPm2At = performance.now() + askPm2EveryMs;
     }
@@ -54,6 +62,13 @@ export async function waitUntilUp(awaited: Awaited): Promise<StartFailure | null
   }
   return { reason: `it is not up after ${limitMs / 60_000} minutes`, logFile: null };
 }
+
+function isUp({ config, detach }: Awaited, workers: number, health: GatewayAnswer | null): boolean {
+  return detach ? health !== null : workers >= config.gateway.workers && health?.status === 200;
+}
+
+const withoutModels = (processes: readonly Pm2Process[]) =>
+  processes.filter(({ name }) => !roles.some(role => role === name));
 
 function itemsOf(
   { config, isTerminal }: Awaited,

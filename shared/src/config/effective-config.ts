@@ -4,6 +4,7 @@ import { delimiter, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { ConfigError } from '../errors/config-error.ts';
 import { settingsFromEnvironment } from './environment.ts';
+import { forgetRunDirs, runDirOfThisBoot } from './run-dir.ts';
 import { configSchema, type ModelSettings, type Role, roles, type Settings } from './schema.ts';
 
 /** What answers for one model. */
@@ -38,8 +39,17 @@ const longestSocketName = 'control/scheduler-4194304.sock';
  */
 export function loadConfig(root: string, environment: NodeJS.ProcessEnv = process.env): EffectiveConfig {
   const written = environment.ER_EFFECTIVE_CONFIG;
-  if (written) return deepFreeze(JSON.parse(readFileSync(written, 'utf8')) as EffectiveConfig);
+  if (written) return readEffectiveConfig(written);
   return resolveConfig(root, environment);
+}
+
+function readEffectiveConfig(file: string): EffectiveConfig {
+  const config = JSON.parse(readFileSync(file, 'utf8')) as EffectiveConfig;
+  const fallback = defaultRunDir(config.gateway.port, {});
+  const runDir = isTooLong(fallback)
+    ? config.run_dir
+    : runDirOfThisBoot({ wanted: config.run_dir, fallback, configFile: file });
+  return deepFreeze({ ...config, run_dir: runDir });
 }
 
 /** Defaults < `er.config.yaml` (or `ER_CONFIG`) < environment, validated and decided. Throws ConfigError. */
@@ -68,6 +78,7 @@ export function resolveConfig(root: string, environment: NodeJS.ProcessEnv): Eff
 export function writeEffectiveConfig(config: EffectiveConfig, file: string): void {
   mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 });
   writeFileSync(file, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+  forgetRunDirs(file);
 }
 
 function readConfigFile(root: string, environment: NodeJS.ProcessEnv) {
@@ -207,13 +218,16 @@ function contradictionsOf(settings: Settings, config: EffectiveConfig): string[]
   if ((settings.gateway.tls.cert === null) !== (settings.gateway.tls.key === null)) {
     problems.push('gateway.tls: cert and key go together; one of them is missing');
   }
-  if (Buffer.byteLength(join(config.run_dir, longestSocketName)) >= maxSocketPathBytes) {
+  if (isTooLong(config.run_dir)) {
     problems.push(
       `run_dir: ${config.run_dir} is too long for unix sockets (at most ${maxSocketPathBytes - longestSocketName.length - 2} bytes)`,
     );
   }
   return problems;
 }
+
+const isTooLong = (runDir: string) =>
+  Buffer.byteLength(join(runDir, longestSocketName)) >= maxSocketPathBytes;
 
 function defaultRunDir(port: number, environment: NodeJS.ProcessEnv): string {
   const runtime = environment.XDG_RUNTIME_DIR;

@@ -1,7 +1,20 @@
-import { lstatSync, mkdirSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { ConfigError } from '../errors/config-error.ts';
+import { bootId } from '../process-table.ts';
+
+/** Names the file that holds another run folder for one boot, after the configuration's. */
+const recordSuffix = '.run-dir-';
 
 /** Sockets of the system, below the run folder. The only place where their names are written. */
 export const runPaths = {
@@ -24,9 +37,45 @@ export const runPaths = {
   modelGroup: (runDir: string, app: string) => join(runDir, `${app}.group.json`),
   /** How often a model server failed to start in a row, and how long it took. The supervisor's own. */
   modelStarts: (runDir: string, app: string) => join(runDir, `${app}.starts.json`),
+  /** Who loads a model on this GPU. The supervisors' own. */
+  gpuLock: (runDir: string, gpu: number) => join(runDir, `gpu-${gpu}.lock`),
   /** The pipe for a model server's output; it has this name only while it is made. */
   modelOutput: (runDir: string, app: string) => join(runDir, `${app}.output`),
 };
+
+/** Which run folder is to be used, and where it stands that another is. */
+interface RunDirChoice {
+  wanted: string;
+  /** Where there always is a folder above. */
+  fallback: string;
+  /** The effective configuration, which outlives a reboot. */
+  configFile: string;
+}
+
+/**
+ * The run folder that holds in this boot. When PM2 starts at boot, XDG_RUNTIME_DIR is not there yet: it comes with the
+ * user's first login. Then the fallback is taken, and a file beside the configuration says so: every process of this boot
+ * takes the same folder, whatever appears later.
+ */
+export function runDirOfThisBoot({ wanted, fallback, configFile }: RunDirChoice): string {
+  const record = `${configFile}${recordSuffix}${bootId()}`;
+  if (existsSync(record)) return readFileSync(record, 'utf8');
+  if (existsSync(dirname(wanted))) return wanted;
+  const draft = `${record}.${process.pid}`;
+  writeFileSync(draft, fallback, { mode: 0o600 });
+  // Whoever comes second writes the same.
+  renameSync(draft, record);
+  return fallback;
+}
+
+/** Removes what earlier boots wrote down about run folders: the configuration is a new one. */
+export function forgetRunDirs(configFile: string): void {
+  const prefix = `${basename(configFile)}${recordSuffix}`;
+  for (const name of readdirSync(dirname(configFile)).filter(found => found.startsWith(prefix))) {
+    // A draft is another process's: that one is about to decide the same.
+    if (!/\.\d+$/.test(name)) rmSync(join(dirname(configFile), name), { force: true });
+  }
+}
 
 /**
  * Makes the run folder, for this user alone. Throws ConfigError when it cannot be made, and when the name is taken by

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { resolveConfig } from '@er-gateway/shared/config/effective-config';
 import { gpuFindings } from '../../../apps/cli/src/doctor/machine.ts';
 import { fileFindings } from '../../../apps/cli/src/doctor/models.ts';
+import { networkFindings } from '../../../apps/cli/src/doctor/network.ts';
 
 const gpu = (index: number) => ({
   index,
@@ -75,5 +77,43 @@ describe('fileFindings()', () => {
       writeFileSync(join(records, `${name}.safetensors.metadata`), 'hash');
     assert.equal(found().at(-1), 'ok the download recorded them');
     assert.deepEqual(fileFindings({ role: 'embedding', path: '/no/such' })[0]?.status, 'fail');
+  });
+});
+
+describe("networkFindings()'s view of Redis", () => {
+  /** A server that answers each connection in this way; `null` closes it at once. */
+  const redisThat = async (t: TestContext, answer: ((said: string) => string) | null, login = '') => {
+    const server = createServer(socket => {
+      if (answer === null) socket.end();
+      else socket.on('data', data => socket.write(answer(String(data))));
+    }).listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await new Promise(resolve => server.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    const config = resolveConfig('/srv/er', {
+      ER_RUN_DIR: '/tmp/er',
+      REDIS_URL: `redis://${login}127.0.0.1:${port}`,
+    });
+    return (await networkFindings(config, new Set())).find(({ what }) => what === 'Redis');
+  };
+
+  it('is well with PONG, and logs in where the address has a password', async t => {
+    assert.equal((await redisThat(t, () => '+PONG\r\n'))?.status, 'ok');
+    const picky = (said: string) =>
+      said.startsWith('*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$3\r\np w\r\n') ? '+OK\r\n+PONG\r\n' : '-NOAUTH\r\n';
+    assert.equal((await redisThat(t, picky, 'me:p%20w@'))?.status, 'ok');
+  });
+
+  it('is a failure without the right password', async t => {
+    for (const refusal of ['-NOAUTH Authentication required.', '-WRONGPASS invalid username-password pair']) {
+      const found = await redisThat(t, () => `${refusal}\r\n`);
+      assert.equal(found?.status, 'fail');
+      assert.match(found?.fix ?? '', /password into REDIS_URL/);
+    }
+  });
+
+  it('ends when it closes the connection, and when it says nothing', async t => {
+    assert.match((await redisThat(t, null))?.found ?? '', /closed the connection/);
+    assert.match((await redisThat(t, () => ''))?.found ?? '', /no answer within 2 s/);
   });
 });

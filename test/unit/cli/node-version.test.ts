@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -21,6 +23,21 @@ test('a pid file that names another program is no PM2 daemon', () => {
   } finally {
     rmSync(home, { recursive: true });
   }
+});
+
+test('a daemon without its title, as in pm2-runtime, is known by its socket', {
+  skip: process.platform !== 'linux',
+}, async t => {
+  const home = mkdtempSync(join(tmpdir(), 'er-pm2-home-'));
+  t.after(() => rmSync(home, { recursive: true }));
+  writeFileSync(join(home, 'pm2.pid'), String(process.pid));
+  const daemon = createServer().listen(join(home, 'rpc.sock'));
+  await once(daemon, 'listening');
+  assert.equal(runningPm2Daemon({ PM2_HOME: home }), process.pid);
+  daemon.close();
+  await once(daemon, 'close');
+  writeFileSync(join(home, 'rpc.sock'), 'left from before a reboot');
+  assert.equal(runningPm2Daemon({ PM2_HOME: home }), null);
 });
 
 test("a process's Node is read from its own program", { skip: process.platform !== 'linux' }, () => {

@@ -343,3 +343,25 @@ describe('the effective configuration', () => {
     assert.ok(Object.isFrozen(read.gateway.tls));
   });
 });
+
+describe('loadConfig() at boot', () => {
+  test('takes the temp folder where the folder above the run folder is missing, and keeps to it', () => {
+    const runtime = join(root, 'runtime');
+    mkdirSync(runtime);
+    const config = resolveConfig(root, { XDG_RUNTIME_DIR: runtime });
+    const file = join(root, 'config.json');
+    writeEffectiveConfig(config, file);
+    const load = () => loadConfig(root, { ER_EFFECTIVE_CONFIG: file }).run_dir;
+    assert.equal(load(), join(runtime, 'er-gateway-2048'));
+
+    // As after a reboot: systemd makes that folder when the user logs in.
+    rmSync(runtime, { recursive: true });
+    const fallback = resolveConfig(root, {}).run_dir;
+    assert.equal(load(), fallback);
+    mkdirSync(runtime);
+    assert.equal(load(), fallback, 'processes that start later look where the first ones are');
+
+    writeEffectiveConfig(config, file);
+    assert.equal(load(), join(runtime, 'er-gateway-2048'), 'a new start decides anew');
+  });
+});

@@ -99,6 +99,30 @@ describe('modelCommand() for vLLM on a GPU', () => {
     );
   });
 
+  it('refuses in extra_args what would take the server away from the supervisor, by the name of the flag', () => {
+    for (const given of ['--port', '--port=9', '--host', '--uds', '--disable_log_stats']) {
+      const config = configOf({ ER_MODELS_EMBEDDING_EXTRA_ARGS: JSON.stringify([given, '1']) });
+      const flag = given.replace('=9', '').replaceAll('_', '-');
+      const message = new RegExp(`^models\\.embedding\\.extra_args: ${flag} cannot be given: `);
+      assert.throws(() => modelCommand({ ...inputs, config }), { name: 'ConfigError', message });
+    }
+  });
+
+  it('turns chunked prefill off where the embedding model hangs with it: in 0.10.2 alone', () => {
+    const config = configOf({ ER_MODELS_EMBEDDING_MAX_NUM_BATCHED_TOKENS: '512' });
+    const { args } = modelCommand({ ...inputs, config, version: [0, 10, 2] });
+    assert.ok(args.includes('--no-enable-chunked-prefill'));
+    assert.equal(flagValue(args, '--max-num-batched-tokens'), '32768', 'a step holds the longest sequence');
+    const { args: onCpu } = modelCommand({ ...inputs, version: [0, 10, 2], device: 'cpu' });
+    assert.equal(flagValue(onCpu, '--max-num-batched-tokens'), '32768');
+    for (const other of [
+      { ...inputs, config, version: [0, 10, 1] as const },
+      { ...inputs, config, version: [0, 11, 0] as const },
+      { ...inputs, role: 'reranker' as const, version: [0, 10, 2] as const },
+    ])
+      assert.ok(!modelCommand(other).args.includes('--no-enable-chunked-prefill'));
+  });
+
   it('puts extra_args last, so that they win', () => {
     const config = configOf({ ER_MODELS_EMBEDDING_EXTRA_ARGS: '["--max-num-seqs","64"]' });
     assert.deepEqual(modelCommand({ ...inputs, config }).args.slice(-2), ['--max-num-seqs', '64']);

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -75,6 +76,25 @@ describe('ModelLog', () => {
     const names = readdirSync(folder).filter(name => name.startsWith('c.log'));
     assert.deepEqual(names.sort(), ['c.log', 'c.log.1.gz', 'c.log.2.gz']);
     assert.equal(wholeText(file, 2).replaceAll('x', ''), '3\n4\n5\n');
+  });
+
+  it('loses no file whose compression failed: the next one grows on until it is packed', async () => {
+    const { file, log, problems } = open('f.log');
+    mkdirSync(`${file}.1.packing`);
+    let written = '';
+    for (let number = 0; number < 6; number++) {
+      const line = `${number}${'x'.repeat(900)}\n`;
+      written += line;
+      log.add(Buffer.from(line));
+      await new Promise(resolve => setTimeout(resolve, 30));
+    }
+    await log.close();
+    assert.match(problems.join(), /^an old log could not be compressed: EISDIR/);
+    assert.equal(readFileSync(`${file}.1`, 'utf8') + readFileSync(file, 'utf8'), written);
+
+    rmSync(`${file}.1.packing`, { recursive: true });
+    await open('f.log').log.close();
+    assert.equal(wholeText(file, 3), written);
   });
 
   it('compresses what a killed supervisor had put away', async () => {

@@ -55,6 +55,18 @@ describe('prepareCommand()', () => {
     });
   }
 
+  it('is no reason for the CPU that nvidia-smi fails: its line is the error, and another start may mend it', async t => {
+    const { folder, prepare } = machine(t, twoGpus);
+    const smi = (text: string) => writeFileSync(join(folder, 'nvidia-smi'), `#!/bin/sh\n${text}\n`);
+    smi('echo "Driver/library version mismatch" >&2; exit 18');
+    await assert.rejects(prepare(), {
+      name: 'Error',
+      message: /^nvidia-smi fails: Driver\/library version mismatch /,
+    });
+    smi('echo "No devices were found"; exit 6');
+    assert.equal((await prepare()).gpu, null);
+  });
+
   it('follows vllm.device without asking', async t => {
     const { prepare } = machine(t, twoGpus);
     assert.equal((await prepare({ vllm: { command: 'vllm', device: 'cpu' } })).gpu, null);

@@ -12,8 +12,8 @@ import {
   killGroup,
   readGroupRecord,
   recordGroup,
-} from '../../../supervisor/src/process-group.ts';
-import { groupMembers, readProcess } from '../../../supervisor/src/process-table.ts';
+} from '@er-gateway/shared/process-group';
+import { groupMembers, readProcess } from '@er-gateway/shared/process-table';
 import { waitFor } from '../../kit/wait-for.ts';
 
 /** A group of two shells that ignore SIGTERM. */

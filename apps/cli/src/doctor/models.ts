@@ -9,8 +9,15 @@ import { type Finding, finding } from './finding.ts';
 /** vLLM's help comes after all its imports: a minute on a busy machine. */
 const checkTimeoutMs = 120_000;
 
-/** The engine of each model, its files, and whether the installed vLLM takes our command line. */
-export async function modelFindings(context: CommandContext, config: EffectiveConfig): Promise<Finding[]> {
+/**
+ * The engine of each model, its files, and whether the installed vLLM takes our command line. `configFile` is that of the
+ * running system.
+ */
+export async function modelFindings(
+  context: CommandContext,
+  config: EffectiveConfig,
+  configFile: string | null,
+): Promise<Finding[]> {
   const models = roles.map(role => config.models[role]);
   const engines = models.map(({ role, engine, engineReason }) =>
     finding(`engine of ${role}`, `${engine}: ${engineReason}`, null),
@@ -19,7 +26,7 @@ export async function modelFindings(context: CommandContext, config: EffectiveCo
   const files = own.flatMap(fileFindings);
   // One after the other: each takes a core for half a minute.
   const commands: Finding[] = [];
-  for (const model of own) commands.push(await commandFinding(context, model));
+  for (const model of own) commands.push(await commandFinding(context, model, configFile));
   return [...engines, ...files, ...commands];
 }
 
@@ -70,16 +77,22 @@ function hashFinding(role: string, path: string, weights: readonly string[]): Fi
 interface CheckedCommand {
   version: string | null;
   problems: string[];
+  unasked: string | null;
 }
+
+const runHelp = 'run `vllm serve --help=all` (ER_VLLM_COMMAND) and mend what it says';
 
 async function commandFinding(
   { root, environment }: CommandContext,
   { role }: EffectiveModel,
+  configFile: string | null,
 ): Promise<Finding> {
   const what = `vLLM for ${role}`;
   const fix =
     'correct the setting, or install a vLLM from 0.10 on; npm run models -- logs shows its own words';
-  const check = startNode(root, [join('dist', 'supervisor', 'main.cjs'), role, '--check'], environment);
+  // What runs is checked with the settings with which it runs.
+  const settings = configFile === null ? environment : { ...environment, ER_EFFECTIVE_CONFIG: configFile };
+  const check = startNode(root, [join('dist', 'supervisor', 'main.cjs'), role, '--check'], settings);
   const timer = setTimeout(() => void check.stop(), checkTimeoutMs);
   await check.ended;
   clearTimeout(timer);
@@ -88,7 +101,9 @@ async function commandFinding(
     .split('\n')
     .findLast(text => text.startsWith('{'));
   if (!line) return finding(what, `could not be asked: ${check.output().trim().slice(-300)}`, fix);
-  const { version, problems } = JSON.parse(line) as CheckedCommand;
+  const { version, problems, unasked } = JSON.parse(line) as CheckedCommand;
   if (problems.length > 0) return finding(what, problems.join('; '), fix);
-  return finding(what, `${version ?? 'unknown version'}, takes every flag`, null);
+  const release = version ?? 'unknown version';
+  if (unasked === null) return finding(what, `${release}, takes every flag`, null);
+  return finding(what, `${release}, could not be asked for its flags: ${unasked}`, runHelp, 'warn');
 }

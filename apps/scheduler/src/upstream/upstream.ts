@@ -146,14 +146,13 @@ export class Upstream {
   }
 
   /**
-   * Sends it nothing more, and resolves when its calls have ended; from then on it counts as down. Undone when `signal`
-   * aborts before.
+   * Sends it nothing more, and resolves when its calls have ended; from then on it counts as down. When `signal` aborts
+   * before, it stays closed until it has gone down: the supervisor has waited long enough and stops it.
    */
   async drain(signal: AbortSignal): Promise<void> {
     this.isDraining = true;
     const idle = new Promise<void>(resolve => this.#whenIdle.push(resolve));
     if (this.calls > 0) await unlessAborted(idle, signal).catch(() => {});
-    this.isDraining = false;
     if (!signal.aborted) this.#setDown('is about to be stopped');
   }
 
