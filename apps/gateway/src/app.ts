@@ -1,7 +1,7 @@
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { roles } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
-import express, { type Express } from 'express';
+import express, { type Express, type Request, type Response } from 'express';
 import { dialectRoutes } from './dialects/table.ts';
 import { teiEmbed } from './dialects/tei.ts';
 import type { Route } from './request/exchange.ts';
@@ -16,8 +16,15 @@ import { createProxy } from './routes/proxies.ts';
 import { sendTeiInfo } from './routes/tei-info.ts';
 import { allowOrigins, sendHsts } from './transport/browser-headers.ts';
 
+/** The routes, and what answers where Express would answer by itself: with a stack trace, and without a record. */
+export interface GatewayApp {
+  app: Express;
+  /** Answers a request that no route could take; `error` is null when its target cannot be read at all. */
+  answerUnrouted: (error: unknown, req: Request, res: Response) => void;
+}
+
 /** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes, and the dashboard's login. */
-export function createApp(dependencies: RequestDependencies, draining: () => AbortSignal): Express {
+export function createApp(dependencies: RequestDependencies, draining: () => AbortSignal): GatewayApp {
   const { config, scheduler, callers, audit, recorder, logger } = dependencies;
   const app = express();
   app.disable('x-powered-by');
@@ -101,5 +108,14 @@ export function createApp(dependencies: RequestDependencies, draining: () => Abo
       });
     }),
   );
-  return app;
+  return {
+    app,
+    answerUnrouted: (error, req, res) => {
+      const answer = handleRequest(unknownRoute, dependencies, () => {
+        if (error && !(error instanceof URIError)) throw error;
+        throw new RequestError('invalid_request', 'The path of the request is not well formed.');
+      });
+      void answer(req, res, () => {});
+    },
+  };
 }

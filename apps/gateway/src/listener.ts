@@ -7,7 +7,7 @@ import type { TLSSocket } from 'node:tls';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import type { Logger } from '@er-gateway/shared/logger';
-import type { Express } from 'express';
+import type { GatewayApp } from './app.ts';
 import { type ConnectionLimits, Connections } from './transport/connections.ts';
 import { createHttp2Handler } from './transport/http2-handler.ts';
 import { Http2Sessions } from './transport/http2-sessions.ts';
@@ -23,7 +23,7 @@ const maxHeaderBytes = 16_384;
 /** The gateway's open port: HTTP/1.1 and HTTP/2 side by side, by ALPN with TLS and by an HTTP/2 client's first bytes without. */
 export class Listener {
   readonly #server: Server | TlsServer;
-  readonly #app: Express;
+  readonly #app: GatewayApp;
   readonly #config: EffectiveConfig['gateway'];
   readonly #sessions: Http2Sessions;
   readonly #connections: Connections;
@@ -34,7 +34,7 @@ export class Listener {
   connections = 0;
 
   /** Throws ConfigError when the TLS files cannot be used. */
-  constructor(app: Express, config: EffectiveConfig['gateway'], logger: Logger) {
+  constructor(app: GatewayApp, config: EffectiveConfig['gateway'], logger: Logger) {
     this.#app = app;
     this.#config = config;
     const limits: ConnectionLimits = {
@@ -65,7 +65,7 @@ export class Listener {
     this.#server.keepAliveTimeout = limits.keepAliveMs;
     const serve: RequestListener = (req, res) => {
       if (this.isDraining) res.setHeader('connection', 'close');
-      app(req, res);
+      app.app(req as never, res as never, error => app.answerUnrouted(error, req as never, res as never));
     };
     this.#server.on('request', serve);
     // Node would say "continue" by itself; the body must wait until the key is known.
