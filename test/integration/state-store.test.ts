@@ -304,6 +304,8 @@ function conforms(kind: string, skip: string | false, startServer: () => Promise
       assert.equal(await store.findKey(second.hash), null);
       const late = { put: [], drop: [first.hash], seen: [first] };
       assert.equal(await store.changeKeys(late), false, 'it is not as it was seen');
+      const again = { put: [better], drop: [second.hash], seen: [first, second] };
+      assert.equal(await store.changeKeys(again), true, 'what is so already is done');
       assert.deepEqual(await store.findKey(first.hash), better);
 
       await store.publishKeys('host-7:/keys', [keyRecord('er-managed-1', 'in a file too')]);
@@ -443,6 +445,22 @@ describe('the state app', () => {
     assert.deepEqual(await waitFor('the key', found), key);
     assert.equal(statSync(keptIn(server.folder)).mode & 0o777, 0o600);
     assert.ok(!readFileSync(keptIn(server.folder), 'utf8').includes('er-outlives-restarts'));
+  });
+
+  it('never makes a change whose caller was told that nobody answered', async t => {
+    const store = server.createPatientStore();
+    t.after(() => store.close());
+    const key = keyRecord('er-too-late');
+    const change = { put: [key], drop: [], seen: [] };
+    server.pause();
+    await assert.rejects(store.changeKeys(change), isUnavailable);
+    server.resume();
+    assert.equal(await store.findKey(key.hash), null);
+    await server.kill();
+    await assert.rejects(store.changeKeys(change), isUnavailable);
+    await server.start();
+    const found = () => store.findKey(key.hash).then(record => ({ record }));
+    assert.equal((await waitFor('an answer', () => found().catch(() => null))).record, null);
   });
 
   it('goes on without them when their file is damaged, leaves it as it is, and changes nothing', async t => {

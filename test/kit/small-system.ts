@@ -28,6 +28,8 @@ export interface SmallSystem {
   /** SIGTERM; resolves when it has ended by itself. */
   terminate: (app: SmallSystemApp) => Promise<void>;
   start: (app: SmallSystemApp) => void;
+  /** Sends any signal, and waits for nothing: SIGSTOP, SIGCONT. */
+  signal: (app: SmallSystemApp, signal: NodeJS.Signals) => void;
   /** What an app wrote to stdout and stderr so far. */
   output: (app: SmallSystemApp) => string;
   /** Ends all of it; resolves when nothing is left. */
@@ -132,6 +134,7 @@ export async function startSmallSystem({
     kill: app => end(app, 'SIGKILL'),
     terminate: app => end(app, 'SIGTERM'),
     start,
+    signal: (app, signal) => children.get(app)?.kill(signal),
     output,
     stop,
   };

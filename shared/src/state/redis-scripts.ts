@@ -86,7 +86,7 @@ return 1
 /**
  * Lua: changes managed keys in one step, in the same hash (KEYS[1]) under the owner ARGV[1], which no source has. ARGV[2] is
  * the channel for news, ARGV[3] a JSON object `{ put: [[hash, record]], drop: [hash], seen: [[hash, record]] }` of records
- * as JSON text. Returns 0, and changes nothing, when one that was seen is not so any more.
+ * as JSON text. Returns 0, and changes nothing, when one that was seen is not so any more; 1 when all is as wanted already.
  */
 export const changeKeysScript = `
 local keys, owner, channel, change = KEYS[1], ARGV[1], ARGV[2], cjson.decode(ARGV[3])
@@ -94,6 +94,14 @@ local function ownersOf(hash) return cjson.decode(redis.call('HGET', keys, hash)
 local function write(hash, owners)
   if next(owners) then redis.call('HSET', keys, hash, cjson.encode(owners)) else redis.call('HDEL', keys, hash) end
 end
+local done = true
+for _, entry in ipairs(change.put) do
+  if ownersOf(entry[1])[owner] ~= entry[2] then done = false end
+end
+for _, hash in ipairs(change.drop) do
+  if ownersOf(hash)[owner] then done = false end
+end
+if done then return 1 end
 for _, entry in ipairs(change.seen) do
   if ownersOf(entry[1])[owner] ~= entry[2] then return 0 end
 end

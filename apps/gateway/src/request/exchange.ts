@@ -29,6 +29,8 @@ export interface AdminChange {
   key_ids: string[];
   /** What they were given. */
   settings?: Record<string, unknown>;
+  /** Left out of a change that was made. `unknown`: it was sent to the store, which has not answered (yet). */
+  applied?: false | 'unknown';
 }
 
 /** What a request has cost its key, and by which limits it was judged. */

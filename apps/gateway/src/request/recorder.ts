@@ -39,6 +39,19 @@ export class Recorder {
     });
   }
 
+  /** Tells what became of a change whose request has its line already: its client left before the store answered. */
+  tellChange({ id, key, address, change }: Exchange): void {
+    this.#audit.append({
+      time: new Date().toISOString(),
+      event: 'change',
+      request_id: id,
+      key_id: key?.id ?? null,
+      key_name: key?.name ?? null,
+      address: address || null,
+      change,
+    } as { time: string });
+  }
+
   #record(exchange: Exchange, status: number): void {
     exchange.isRecorded = true;
     const { req, timings, key, route } = exchange;
