@@ -8,6 +8,7 @@ import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config
 import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import type { Logger } from '@er-gateway/shared/logger';
 import type { GatewayApp } from './app.ts';
+import { noTunnels } from './transport/broken-requests.ts';
 import { type ConnectionLimits, Connections } from './transport/connections.ts';
 import { createHttp2Handler } from './transport/http2-handler.ts';
 import { Http2Sessions } from './transport/http2-sessions.ts';
@@ -70,6 +71,14 @@ export class Listener {
     this.#server.on('request', serve);
     // Node would say "continue" by itself; the body must wait until the key is known.
     this.#server.on('checkContinue', serve);
+    // Other expectations may be ignored (RFC 9110, section 10.1.1).
+    this.#server.on('checkExpectation', serve);
+    this.#server.on('clientError', (error, socket) =>
+      app.brokenRequests.onClientError(error, socket as Socket),
+    );
+    this.#server.on('connect', (_request, socket) =>
+      app.brokenRequests.refuse(socket as Socket, noTunnels()),
+    );
     this.#chooseProtocols();
     this.#server.on('connection', socket => {
       this.connections++;
@@ -169,6 +178,8 @@ export class Listener {
     server.on('session', session => this.#sessions.add(session));
     server.on('request', handle);
     server.on('checkContinue', handle);
+    server.on('checkExpectation', handle);
+    server.on('connect', handle);
     this.#http2 = server;
     return server;
   }

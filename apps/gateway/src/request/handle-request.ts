@@ -58,6 +58,7 @@ export function handleRequest(
         await rateGate.admit(exchange, isWork);
         exchange.timings.end('limit');
       }
+      if (exchange.broken) throw exchange.broken;
       await work(exchange);
     } catch (error) {
       rateGate.afterFailure(exchange, toRequestError(error));

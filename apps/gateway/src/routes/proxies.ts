@@ -45,6 +45,14 @@ export function createProxy(
         const exchange = exchanges.get(req);
         proxyRequest.setHeader('x-forwarded-for', exchange?.address ?? '');
         proxyRequest.setHeader('x-forwarded-proto', exchange?.isSecure ? 'https' : 'http');
+        if (exchange) {
+          const { onBroken } = exchange;
+          exchange.onBroken = error => {
+            onBroken(error);
+            proxyRequest.destroy();
+          };
+          if (exchange.broken) proxyRequest.destroy();
+        }
         const trace = exchange?.trace;
         if (trace) proxyRequest.setHeader('traceparent', trace.traceparent);
         proxyRequest.removeHeader('cookie');
@@ -86,6 +94,7 @@ export function createProxy(
     exchanges.set(req, exchange);
     if (req.httpVersionMajor === 2) sayHowBodyEnds(req as unknown as Http2ServerRequest);
     recordBeforeEnd(exchange);
+    exchange.onBroken = error => sendError(exchange, error, logger);
     await proxy(exchange.req, exchange.res, () => {});
   };
 }

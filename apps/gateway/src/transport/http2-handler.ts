@@ -36,6 +36,7 @@ export function createHttp2Handler({ app, answerUnrouted }: GatewayApp): Http2Ha
     Http2ServerRequest: ExpressRequest,
     Http2ServerResponse: ExpressResponse as typeof Http2ServerResponse,
     handle: (req, res) => {
+      req.url ??= ''; // a CONNECT has none
       req.headers.host ??= req.headers[':authority'];
       app.request = ExpressRequest.prototype as unknown as Request;
       app.response = ExpressResponse.prototype as unknown as Response;
