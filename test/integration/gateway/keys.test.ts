@@ -106,6 +106,7 @@ test('a change counts at once, null takes a grant back, and what is not understo
     [{ name: 'x', allowed_addresses: ['10.0.0.0/33'] }, 'allowed_addresses[0]'],
     [{ name: 'x', requests_per_minute: 0 }, 'requests_per_minute'],
     [{ name: 'x\ny' }, 'name'],
+    [{ name: 'x\u2028y' }, 'name'],
     [{}, 'name'],
   ] as const) {
     const { status, body } = await admin<{ error: { param: string } }>('POST', '', settings);

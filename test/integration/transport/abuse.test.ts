@@ -128,7 +128,11 @@ test('a body that does not come ends its request, over HTTP/1.1 and over HTTP/2'
   assert.equal(await status, 408);
   stream.resume();
   await waitFor('the end of the stream', () => stream.closed);
-  const proxied = client.begin({ ':path': '/engines/embedding/x', ':method': 'POST', ...headers() });
+  const proxied = client.begin({
+    ':path': '/engines/embedding/v1/embeddings',
+    ':method': 'POST',
+    ...headers(),
+  });
   proxied.write('{');
   proxied.resume();
   await waitFor('the end of the stream', () => proxied.closed);

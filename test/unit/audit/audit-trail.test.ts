@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { AuditKeeper } from '@er-gateway/shared/audit/audit-keeper';
 import { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
 import { claimWorkerLane } from '@er-gateway/shared/audit/claim-lane';
@@ -123,6 +124,40 @@ describe('the audit trail', () => {
     write('gateway-0', 2);
     assert.deepEqual(await problems(), []);
     assert.equal(readdirSync(folder).filter(name => name.includes('.foreign-')).length, 1);
+  });
+
+  it('is whole, and found whole, when files are put away and compressed while it is read', async () => {
+    const writer = writerOf('gateway-0', 2000);
+    let number = 0;
+    const fill = () => {
+      for (let line = 0; line < 30; line++)
+        writer.append({ time: day(1), request_id: `r-${number++}` } as never);
+    };
+    fill();
+    const disturb = () => {
+      for (const name of readdirSync(folder).filter(one => /\.\d+\.jsonl$/.test(one))) {
+        writeFileSync(pathOf(`${name}.gz`), gzipSync(readFileSync(pathOf(name))));
+        unlinkSync(pathOf(name));
+      }
+      fill();
+    };
+    const verifying = verifyAudit(folder);
+    disturb();
+    assert.deepEqual((await verifying).problems, []);
+    const searching = searchAudit(folder, { limit: 1000 });
+    disturb();
+    const found = (await searching).filter(({ request_id }) => request_id);
+    assert.equal(new Set(found.map(({ request_id }) => request_id)).size, found.length, 'no line twice');
+    assert.equal(found.length, number);
+    writer.close();
+  });
+
+  it('takes a line break of Unicode inside of a name for no end of a line', async () => {
+    const writer = writerOf('gateway-0');
+    writer.append({ time: day(1), key_name: 'a\u2028b\u2029c\u0085d' } as never);
+    writer.close();
+    assert.deepEqual(await problems(), []);
+    assert.equal((await searchAudit(folder, { limit: 10, key: 'a\u2028b\u2029c\u0085d' })).length, 1);
   });
 
   it('counts what a full disk refuses, goes on later, and then says how much is not there', async t => {
