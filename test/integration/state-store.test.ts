@@ -545,6 +545,20 @@ describe('RedisStore', { skip: redisMissing() }, () => {
     assert.ok(!everything.includes(secret));
   });
 
+  it('notices that its connection for news is gone though nobody closed it', async t => {
+    const store = new RedisStore({ url: server.url, logger });
+    t.after(() => store.close());
+    store.onKeysChanged(() => {});
+    await waitFor('news', () => store.hearsChanges);
+    server.pause();
+    try {
+      await waitFor('the loss', () => !store.hearsChanges);
+    } finally {
+      server.resume();
+    }
+    await waitFor('news again', () => store.hearsChanges);
+  });
+
   it('drops the keys of a source that nobody published for long', async t => {
     const store = await open(0);
     t.after(() => store.close());

@@ -78,10 +78,12 @@ export class AuditWriter {
 
   /** Writes a record down; `time` (ISO 8601) comes first in it. Never throws. */
   append(record: { time: string }): void {
-    if (this.isFailing && performance.now() < this.#nextAttemptAt) {
-      this.#lose();
-      return;
-    }
+    if (!this.tryAppend(record)) this.#lose();
+  }
+
+  /** The same for who keeps the record until it is written: false, and nothing is lost, when it could not be. */
+  tryAppend(record: { time: string }): boolean {
+    if (this.isFailing && performance.now() < this.#nextAttemptAt) return false;
     try {
       const day = record.time.slice(0, 10);
       if (this.#file && this.#isOver(this.#file, day)) this.#rotate();
@@ -98,8 +100,8 @@ export class AuditWriter {
         this.#options.logger.info('the audit trail is written again', { lostLines: this.#lost });
       }
       this.#headTimer ??= setTimeout(() => this.#writeHead(), headDelayMs).unref();
+      return true;
     } catch (error) {
-      this.#lose();
       if (!this.isFailing) {
         this.#options.logger.error('the audit trail cannot be written; requests go on without it', {
           code: (error as NodeJS.ErrnoException).code,
@@ -108,6 +110,7 @@ export class AuditWriter {
       }
       this.#nextAttemptAt = performance.now() + retryAfterMs;
       this.#close();
+      return false;
     }
   }
 

@@ -41,8 +41,10 @@ local keys, source, digest, retention = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV
 local now = tonumber(redis.call('TIME')[1])
 local sources = cjson.decode(redis.call('HGET', keys, 'sources') or '{}')
 
+local changed = {}
 local function withdraw(name)
   for _, hash in ipairs(sources[name].hashes) do
+    changed[#changed + 1] = hash
     local owners = cjson.decode(redis.call('HGET', keys, hash) or '{}')
     owners[name] = nil
     if next(owners) then
@@ -62,11 +64,7 @@ local known = sources[source]
 if known and known.digest == digest then
   known.seen = now
 else
-  local changed = {}
-  if known then
-    changed = known.hashes
-    withdraw(source)
-  end
+  if known then withdraw(source) end
   local hashes = {}
   for i = 5, #ARGV, 2 do
     local hash = ARGV[i]
@@ -76,9 +74,9 @@ else
     hashes[#hashes + 1] = hash
     changed[#changed + 1] = hash
   end
-  if #changed > 0 then redis.call('PUBLISH', ARGV[4], cjson.encode(changed)) end
   sources[source] = { digest = digest, seen = now, hashes = hashes }
 end
+if #changed > 0 then redis.call('PUBLISH', ARGV[4], cjson.encode(changed)) end
 redis.call('HSET', keys, 'sources', cjson.encode(sources))
 return 1
 `;

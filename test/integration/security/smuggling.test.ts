@@ -162,11 +162,11 @@ test('a target gets neither the key nor what the caller says of its own address'
     'x-forwarded-proto': 'https',
   };
   await system.fetch('/engines/embedding/who', { headers: sent });
-  await client.send({ path: `/engines/embedding/who?api_key=${system.key}&a=1`, headers: sent });
+  await client.send({ path: `/engines/embedding/who?api_key=${system.key}&a=1?b&c=2`, headers: sent });
   const seen = received.filter(({ url }) => url.startsWith('/who'));
   assert.deepEqual(
     seen.map(({ url }) => url),
-    ['/who', '/who?a=1'],
+    ['/who', '/who?a=1%3Fb&c=2'],
   );
   for (const { headers } of seen) {
     assert.equal(headers.authorization, undefined);

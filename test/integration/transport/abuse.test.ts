@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -178,6 +179,30 @@ test('an answer that a client does not take is dropped, over HTTP/1.1 and over H
       .find(record => record.includes('"inputs":1500')),
   );
   assert.equal((JSON.parse(line) as { status: number }).status, 499);
+});
+
+test('a reader that is slow and steady gets all of its answer', async () => {
+  const client = await openHttp2(system.url, { settings: { initialWindowSize: 16_384 } });
+  clients.push(client);
+  const stream = client.begin({
+    ':path': '/v1/embeddings',
+    ':method': 'POST',
+    'accept-encoding': 'gzip',
+    ...headers(),
+  });
+  stream.end(JSON.stringify({ input: Array.from({ length: 300 }, (_, index) => `slow ${index}`) }));
+  const begin = performance.now();
+  let bytes = 0;
+  const reading = setInterval(() => {
+    bytes += (stream.read(8192) ?? stream.read() ?? '').length;
+  }, 50);
+  try {
+    await waitFor('the end of the answer', () => stream.closed, { timeoutMs: 60_000 });
+  } finally {
+    clearInterval(reading);
+  }
+  assert.equal(stream.rstCode, constants.NGHTTP2_NO_ERROR);
+  assert.ok(performance.now() - begin > 4000, `${bytes} bytes in ${performance.now() - begin} ms`);
 });
 
 /** A header field of HPACK as a literal that is not indexed. */

@@ -255,12 +255,39 @@ describe('the keeper of the audit trail', () => {
     assert.deepEqual(await problems(), []);
   });
 
-  it('leaves what it could not write down', async () => {
+  it('makes room on a full disk, and tells of it when it can', async t => {
+    let now = 0;
     for (let number = 1; number <= 3; number++) write('gateway-0', 2, { time: day(number) });
     touchAll();
     symlinkSync('/dev/full', pathOf('keeper.jsonl'));
-    await tidy(keeperOf(1));
-    assert.equal(readdirSync(folder).filter(name => name.startsWith('gateway-0.0')).length, 2);
+    t.mock.method(performance, 'now', () => now);
+    const keeper = keeperOf(1);
+    await keeper.tidy();
+    assert.deepEqual(
+      readdirSync(folder).filter(name => name.startsWith('gateway-0.0')),
+      [],
+    );
+    unlinkSync(pathOf('keeper.jsonl'));
+    now += 5000;
+    await tidy(keeper);
+    const report = await verifyAudit(folder);
+    assert.deepEqual([report.problems, report.lost], [[], 0]);
+  });
+
+  it('is kept from its work by no file that cannot be read or compressed', async () => {
+    for (let number = 1; number <= 18; number++) write('gateway-0', 2, { time: day(number) });
+    touchAll();
+    await tidy(keeperOf(null));
+    writeFileSync(pathOf('gateway-0.000002.jsonl.gz'), 'broken');
+    utimesSync(pathOf('gateway-0.000002.jsonl.gz'), new Date(day(2)), new Date(day(2)));
+    write('gateway-1', 2, { time: day(1) });
+    write('gateway-1', 2, { time: day(20) });
+    mkdirSync(pathOf('gateway-1.000001.jsonl.gz.tmp'));
+    await tidy(keeperOf(10, 1e9, Date.parse(day(20))));
+    const left = readdirSync(folder).filter(name => name.startsWith('gateway-0.0'));
+    assert.equal(left.sort()[0], 'gateway-0.000010.jsonl.gz');
+    assert.ok(existsSync(pathOf('gateway-1.000001.jsonl')), 'as it was');
+    assert.deepEqual(await problems(), []);
   });
 });
 

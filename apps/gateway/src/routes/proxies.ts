@@ -129,9 +129,10 @@ function recordBeforeEnd(exchange: Exchange): void {
 
 /** The path without `api_key`: our key is none of the target's business. */
 function withoutKey(path: string): string {
-  const [pathname = '', query] = path.split('?', 2);
-  if (query === undefined) return pathname;
-  const parameters = new URLSearchParams(query);
+  const mark = path.indexOf('?');
+  if (mark < 0) return path;
+  const pathname = path.slice(0, mark);
+  const parameters = new URLSearchParams(path.slice(mark));
   parameters.delete('api_key');
   return parameters.size > 0 ? `${pathname}?${parameters}` : pathname;
 }

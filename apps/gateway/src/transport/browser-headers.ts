@@ -1,3 +1,4 @@
+import { workUnits } from '@er-gateway/shared/state/store';
 import cors from 'cors';
 import type { RequestHandler } from 'express';
 import type { CallerView } from '../request/caller-address.ts';
@@ -9,9 +10,7 @@ const exposed = [
   'server-timing',
   'retry-after',
   'retry-after-ms',
-  'x-ratelimit-limit-requests',
-  'x-ratelimit-remaining-requests',
-  'x-ratelimit-reset-requests',
+  ...workUnits.flatMap(unit => ['limit', 'remaining', 'reset'].map(what => `x-ratelimit-${what}-${unit}`)),
   'x-er-engine',
   'x-er-cache',
   'x-er-truncated',

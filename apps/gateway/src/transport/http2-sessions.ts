@@ -56,7 +56,12 @@ export class Http2Sessions {
     session.on('stream', (stream: ServerHttp2Stream) => {
       const now = performance.now();
       watch.hadStream = true;
-      watch.streams.set(stream, { openedAt: now, waiting: 0, stalledSince: now });
+      const seen = { openedAt: now, waiting: 0, stalledSince: now };
+      watch.streams.set(stream, seen);
+      // A reader that keeps pace may leave as much waiting at each look, of parts of one length.
+      stream.on('drain', () => {
+        seen.stalledSince = performance.now();
+      });
       stream.once('close', () => {
         watch.streams.delete(stream);
         if (watch.streams.size === 0) watch.idleSince = performance.now();
