@@ -131,7 +131,7 @@ export class ModelLog {
 
   #open(): number {
     mkdirSync(dirname(this.#options.file), { recursive: true });
-    const descriptor = openSync(this.#options.file, 'a');
+    const descriptor = openSync(this.#options.file, 'a', 0o600);
     const { size, isFile } = statOf(descriptor);
     this.#size = size;
     this.#isRegular = isFile;
@@ -185,7 +185,7 @@ export class ModelLog {
 async function compressOldest({ file, keep }: ModelLogOptions): Promise<void> {
   const packed = (number: number) => `${file}.${number}.gz`;
   const draft = `${file}.1.packing`;
-  await pipeline(createReadStream(`${file}.1`), createGzip(), createWriteStream(draft));
+  await pipeline(createReadStream(`${file}.1`), createGzip(), createWriteStream(draft, { mode: 0o600 }));
   rmSync(packed(keep), { force: true });
   for (let number = keep - 1; number >= 1; number--) {
     if (existsSync(packed(number))) renameSync(packed(number), packed(number + 1));

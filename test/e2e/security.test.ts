@@ -98,12 +98,17 @@ test('what is secret is for its owner alone', () => {
   const modeOf = (path: string) => statSync(path).mode & 0o777;
   assert.equal(modeOf(keysFile), 0o600);
   assert.equal(modeOf(runDir), 0o700);
+  assert.equal(modeOf(logsDir), 0o700);
+  const logs = globSync(join(logsDir, '*.log'));
+  assert.ok(logs.length >= 4, logs.join());
+  for (const file of logs) assert.equal(modeOf(file), 0o600, file);
   assert.equal(modeOf(join(logsDir, 'audit')), 0o700);
   assert.equal(modeOf(join(folder, 'er-gateway.key')), 0o600);
   const audit = globSync(join(logsDir, 'audit/*'));
   assert.ok(audit.length > 0);
   for (const file of audit) assert.equal(modeOf(file), 0o600, file);
-  const settings = globSync(join(pm2Home, '**/*effective*'));
+  const settings = globSync(join(pm2Home, 'er-gateway/*.json'));
+  assert.ok(settings.length > 0);
   for (const file of settings) assert.equal(modeOf(file), 0o600, file);
 });
 

@@ -304,6 +304,8 @@ function conforms(kind: string, skip: string | false, startServer: () => Promise
       assert.equal(await store.findKey(second.hash), null);
       const late = { put: [], drop: [first.hash], seen: [first] };
       assert.equal(await store.changeKeys(late), false, 'it is not as it was seen');
+      const again = { put: [better], drop: [second.hash], seen: [first, second] };
+      assert.equal(await store.changeKeys(again), true, 'what is so already is done');
       assert.deepEqual(await store.findKey(first.hash), better);
 
       await store.publishKeys('host-7:/keys', [keyRecord('er-managed-1', 'in a file too')]);
@@ -445,6 +447,22 @@ describe('the state app', () => {
     assert.ok(!readFileSync(keptIn(server.folder), 'utf8').includes('er-outlives-restarts'));
   });
 
+  it('never makes a change whose caller was told that nobody answered', async t => {
+    const store = server.createPatientStore();
+    t.after(() => store.close());
+    const key = keyRecord('er-too-late');
+    const change = { put: [key], drop: [], seen: [] };
+    server.pause();
+    await assert.rejects(store.changeKeys(change), isUnavailable);
+    server.resume();
+    assert.equal(await store.findKey(key.hash), null);
+    await server.kill();
+    await assert.rejects(store.changeKeys(change), isUnavailable);
+    await server.start();
+    const found = () => store.findKey(key.hash).then(record => ({ record }));
+    assert.equal((await waitFor('an answer', () => found().catch(() => null))).record, null);
+  });
+
   it('goes on without them when their file is damaged, leaves it as it is, and changes nothing', async t => {
     await server.kill();
     writeFileSync(keptIn(server.folder), '{"keys": [');
@@ -525,6 +543,20 @@ describe('RedisStore', { skip: redisMissing() }, () => {
     const everything = JSON.stringify([names, await admin.hgetall('er:keys')]);
     assert.ok(everything.includes(hash));
     assert.ok(!everything.includes(secret));
+  });
+
+  it('notices that its connection for news is gone though nobody closed it', async t => {
+    const store = new RedisStore({ url: server.url, logger });
+    t.after(() => store.close());
+    store.onKeysChanged(() => {});
+    await waitFor('news', () => store.hearsChanges);
+    server.pause();
+    try {
+      await waitFor('the loss', () => !store.hearsChanges);
+    } finally {
+      server.resume();
+    }
+    await waitFor('news again', () => store.hearsChanges);
   });
 
   it('drops the keys of a source that nobody published for long', async t => {

@@ -30,6 +30,8 @@ export interface SmallSystem {
   start: (app: SmallSystemApp) => void;
   /** Its process id now. */
   pid: (app: SmallSystemApp) => number;
+  /** Sends any signal, and waits for nothing: SIGSTOP, SIGCONT. */
+  signal: (app: SmallSystemApp, signal: NodeJS.Signals) => void;
   /** What an app wrote to stdout and stderr so far. */
   output: (app: SmallSystemApp) => string;
   /** Ends all of it; resolves when nothing is left. */
@@ -135,6 +137,7 @@ export async function startSmallSystem({
     terminate: app => end(app, 'SIGTERM'),
     start,
     pid: app => children.get(app)?.pid ?? 0,
+    signal: (app, signal) => children.get(app)?.kill(signal),
     output,
     stop,
   };

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -44,6 +44,7 @@ export async function cert(
   const wanted = names.length > 0 ? names : usualNames();
   const made = await makePair(wanted, validDays);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  rmSync(files.key, { force: true }); // a file that is there keeps its mode
   writeFileSync(files.key, made.key, { mode: 0o600 });
   writeFileSync(files.cert, made.cert, { mode: 0o644 });
   output.write(

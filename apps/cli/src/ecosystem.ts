@@ -2,7 +2,7 @@ import { loadConfig } from '@er-gateway/shared/config/effective-config';
 import { ConfigError, configExitCode } from '@er-gateway/shared/errors/config-error';
 import { checkKeyFile } from '@er-gateway/shared/keys/key-file';
 import { environmentForApps } from './caller-environment.ts';
-import { prepareApps } from './effective-config-file.ts';
+import { closeLogs, prepareApps } from './effective-config-file.ts';
 import { type Pm2App, pm2Apps } from './pm2-apps.ts';
 
 /**
@@ -21,7 +21,9 @@ export function ecosystemApps(root: string): Pm2App[] {
     const file = written || prepareApps(config, process.env);
     const kept = environmentForApps(process.env);
     for (const name of Object.keys(process.env)) if (!(name in kept)) delete process.env[name];
-    return pm2Apps(config, file);
+    const apps = pm2Apps(config, file);
+    closeLogs(apps.map(app => app.out_file));
+    return apps;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(`er-gateway cannot start, its configuration is wrong:\n${error.message}`);

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EffectiveConfig, writeEffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { ensureRunDir } from '@er-gateway/shared/config/run-dir';
@@ -10,8 +10,23 @@ import { pm2Home } from '../node-version.cjs';
  */
 export function prepareApps(config: EffectiveConfig, environment: NodeJS.ProcessEnv): string {
   ensureRunDir(config.run_dir);
-  mkdirSync(config.logs.dir, { recursive: true });
+  mkdirSync(config.logs.dir, { recursive: true, mode: 0o700 });
   const file = join(pm2Home(environment), 'er-gateway', `config-${config.gateway.port}.json`);
   writeEffectiveConfig(config, file);
   return file;
+}
+
+/**
+ * Makes the files that PM2 writes the apps' output to, or takes other users' access to them away: the first start shows an
+ * admin key there. PM2's daemon, whose umask nobody here knows, goes on with the mode that it finds.
+ */
+export function closeLogs(files: readonly string[]): void {
+  for (const file of new Set(files)) {
+    const descriptor = openSync(file, 'a', 0o600);
+    try {
+      fchmodSync(descriptor, 0o600);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
 }

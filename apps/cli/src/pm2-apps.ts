@@ -13,6 +13,7 @@ export interface Pm2App {
   args: string[];
   exec_mode: 'cluster' | 'fork';
   instances: number;
+  out_file: string;
   [option: string]: unknown;
 }
 

@@ -1,7 +1,7 @@
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { roles } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
-import express, { type Express } from 'express';
+import express, { type Express, type Request, type Response } from 'express';
 import { dialectRoutes } from './dialects/table.ts';
 import { teiEmbed } from './dialects/tei.ts';
 import type { Route } from './request/exchange.ts';
@@ -14,11 +14,21 @@ import { sendModels } from './routes/models.ts';
 import { sendOpenapi } from './routes/openapi.ts';
 import { createProxy } from './routes/proxies.ts';
 import { sendTeiInfo } from './routes/tei-info.ts';
-import { allowOrigins, sendHsts } from './transport/browser-headers.ts';
+import { BrokenRequests, noTunnels } from './transport/broken-requests.ts';
+import { allowOrigins, answerPreflight, sendHsts } from './transport/browser-headers.ts';
+
+/** The routes, and what answers where Express would answer by itself: with a stack trace, and without a record. */
+export interface GatewayApp {
+  app: Express;
+  /** Answers a request that no route could take; `error` is null when its target cannot be read at all. */
+  answerUnrouted: (error: unknown, req: Request, res: Response) => void;
+  brokenRequests: BrokenRequests;
+}
 
 /** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes, and the dashboard's login. */
-export function createApp(dependencies: RequestDependencies, draining: () => AbortSignal): Express {
+export function createApp(dependencies: RequestDependencies, draining: () => AbortSignal): GatewayApp {
   const { config, scheduler, callers, audit, recorder, logger } = dependencies;
+  const brokenRequests = new BrokenRequests(recorder, callers);
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -27,7 +37,12 @@ export function createApp(dependencies: RequestDependencies, draining: () => Abo
 
   const { tls, cors_origins: origins } = config.gateway;
   if (tls.hsts_seconds > 0) app.use(sendHsts(tls.hsts_seconds, callers));
-  if (origins.length > 0) app.use(allowOrigins(origins));
+  if (origins.length > 0) {
+    const preflight: Route = { name: 'preflight', access: 'public', isCharged: false, dialect: null };
+    const answer = handleRequest(preflight, dependencies, answerPreflight);
+    app.use(allowOrigins(origins));
+    app.use((req, res, next) => (req.method === 'OPTIONS' ? answer(req, res, next) : next()));
+  }
 
   const isDraining = () => draining().aborted;
   addHealthRoutes(app, { models: () => scheduler.models, isDraining, audit, recorder, callers });
@@ -101,5 +116,16 @@ export function createApp(dependencies: RequestDependencies, draining: () => Abo
       });
     }),
   );
-  return app;
+  return {
+    app,
+    answerUnrouted: (error, req, res) => {
+      const answer = handleRequest(unknownRoute, dependencies, () => {
+        if (error && !(error instanceof URIError)) throw error;
+        if (req.method === 'CONNECT') throw noTunnels();
+        throw new RequestError('invalid_request', 'The path of the request is not well formed.');
+      });
+      void answer(req, res, () => {});
+    },
+    brokenRequests,
+  };
 }

@@ -7,7 +7,8 @@ import type { TLSSocket } from 'node:tls';
 import type { EffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import type { Logger } from '@er-gateway/shared/logger';
-import type { Express } from 'express';
+import type { GatewayApp } from './app.ts';
+import { noTunnels } from './transport/broken-requests.ts';
 import { type ConnectionLimits, Connections } from './transport/connections.ts';
 import { createHttp2Handler } from './transport/http2-handler.ts';
 import { Http2Sessions } from './transport/http2-sessions.ts';
@@ -23,7 +24,7 @@ const maxHeaderBytes = 16_384;
 /** The gateway's open port: HTTP/1.1 and HTTP/2 side by side, by ALPN with TLS and by an HTTP/2 client's first bytes without. */
 export class Listener {
   readonly #server: Server | TlsServer;
-  readonly #app: Express;
+  readonly #app: GatewayApp;
   readonly #config: EffectiveConfig['gateway'];
   readonly #sessions: Http2Sessions;
   readonly #connections: Connections;
@@ -34,7 +35,7 @@ export class Listener {
   connections = 0;
 
   /** Throws ConfigError when the TLS files cannot be used. */
-  constructor(app: Express, config: EffectiveConfig['gateway'], logger: Logger) {
+  constructor(app: GatewayApp, config: EffectiveConfig['gateway'], logger: Logger) {
     this.#app = app;
     this.#config = config;
     const limits: ConnectionLimits = {
@@ -65,11 +66,19 @@ export class Listener {
     this.#server.keepAliveTimeout = limits.keepAliveMs;
     const serve: RequestListener = (req, res) => {
       if (this.isDraining) res.setHeader('connection', 'close');
-      app(req, res);
+      app.app(req as never, res as never, error => app.answerUnrouted(error, req as never, res as never));
     };
     this.#server.on('request', serve);
     // Node would say "continue" by itself; the body must wait until the key is known.
     this.#server.on('checkContinue', serve);
+    // Other expectations may be ignored (RFC 9110, section 10.1.1).
+    this.#server.on('checkExpectation', serve);
+    this.#server.on('clientError', (error, socket) =>
+      app.brokenRequests.onClientError(error, socket as Socket),
+    );
+    this.#server.on('connect', (_request, socket) =>
+      app.brokenRequests.refuse(socket as Socket, noTunnels()),
+    );
     this.#chooseProtocols();
     this.#server.on('connection', socket => {
       this.connections++;
@@ -169,6 +178,8 @@ export class Listener {
     server.on('session', session => this.#sessions.add(session));
     server.on('request', handle);
     server.on('checkContinue', handle);
+    server.on('checkExpectation', handle);
+    server.on('connect', handle);
     this.#http2 = server;
     return server;
   }

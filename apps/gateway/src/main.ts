@@ -49,7 +49,11 @@ void runProcess('gateway', async ({ config, logger, instance, onStop }) => {
   const audit = new AuditWriter({
     folder,
     lane,
-    maxFileBytes: config.audit.max_file_bytes,
+    // All files that are written to take up half of the trail at most: only the others can be deleted.
+    maxFileBytes: Math.min(
+      config.audit.max_file_bytes,
+      Math.floor(config.audit.max_total_bytes / 2 / config.gateway.workers),
+    ),
     logger,
     onFailing: isFailing => metrics.auditFailing.set(isFailing ? 1 : 0),
     onLost: lines => metrics.auditLost.inc(lines),

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { hashKey } from '@er-gateway/shared/keys/hash-key';
@@ -58,7 +58,9 @@ export class Sessions {
     for (const name of await readdir(this.#folder)) {
       const file = join(this.#folder, name);
       const session = await readSession(file);
-      if (session === null || session.expiresAt <= Date.now()) await unlink(file).catch(() => {});
+      // One that cannot be read may be just being written, by another worker.
+      const isOver = session === null ? await isOld(file) : session.expiresAt <= Date.now();
+      if (isOver) await unlink(file).catch(() => {});
     }
   }
 
@@ -66,6 +68,16 @@ export class Sessions {
     return join(this.#folder, hashKey(id));
   }
 }
+
+/** Writing a session takes less than this, in milliseconds. */
+const writingMs = 60_000;
+
+/** Whether a file was last written long ago; false when it is gone. */
+const isOld = (file: string) =>
+  stat(file).then(
+    ({ mtimeMs }) => Date.now() - mtimeMs > writingMs,
+    () => false,
+  );
 
 const sessionIdOf = ({ headers }: IncomingMessage) => cookiePattern.exec(headers.cookie ?? '')?.[1] ?? null;
 

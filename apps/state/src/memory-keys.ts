@@ -46,6 +46,9 @@ export class MemoryKeys {
   /** Changes managed keys and keeps them. False: one of those seen is not so any more. */
   change({ put, drop, seen }: KeyChange): boolean {
     const managed = new Map(this.#sources.get(managedSource));
+    // A call that is sent again, because its answer was lost, finds its own work.
+    if (put.every(key => isSame(managed.get(key.hash), key)) && !drop.some(hash => managed.has(hash)))
+      return true;
     if (seen.some(key => !isSame(managed.get(key.hash), key))) return false;
     for (const key of put) managed.set(key.hash, key);
     for (const hash of drop) managed.delete(hash);

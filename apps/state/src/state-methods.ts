@@ -1,4 +1,5 @@
-import type { FrameMethod } from '@er-gateway/shared/frames/frame-server';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { CallContext, FrameMethod } from '@er-gateway/shared/frames/frame-server';
 import { MemoryWorkLimits } from '@er-gateway/shared/state/memory-work-limits';
 import { memoryRateLimits } from '@er-gateway/shared/state/rate-limits';
 import type { StateMethods } from '@er-gateway/shared/state/state-protocol';
@@ -12,8 +13,18 @@ export function createStateMethods(keys: MemoryKeys) {
     publishKeys: async params => keys.publish(params.source, params.keys),
     findKey: async params => keys.find(params.hash),
     listKeys: async () => keys.list(),
-    changeKeys: async params => keys.change(params),
+    changeKeys: async (params, { signal }) => {
+      // A caller that gave up has sent that right behind: after a sleep of this process both are there at once.
+      await nextTurn();
+      signal.throwIfAborted();
+      return keys.change(params);
+    },
     charge: async params => workLimits.charge(params.keyId, params.limits, params.cost),
     consume: params => limits.consume(params.keyId, params.limit, params.cost),
-  } satisfies { [Method in keyof StateMethods]: (params: StateMethods[Method]) => ReturnType<FrameMethod> };
+  } satisfies {
+    [Method in keyof StateMethods]: (
+      params: StateMethods[Method],
+      context: CallContext,
+    ) => ReturnType<FrameMethod>;
+  };
 }

@@ -34,6 +34,8 @@ export class AuditKeeper {
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
   #isWorking = false;
+  /** Deletions that the trail does not tell of yet: its disk is full. */
+  readonly #untold: { time: string }[] = [];
 
   constructor(options: AuditKeeperOptions) {
     this.#options = options;
@@ -58,13 +60,15 @@ export class AuditKeeper {
     void look();
   }
 
-  /** Does all that is due now. */
+  /** Does all that is due now: what frees the disk first. A file that cannot be handled keeps no other one from it. */
   async tidy(): Promise<void> {
     if (this.#isWorking) return;
     this.#isWorking = true;
     try {
+      await this.#prune();
       for (const file of listAuditFiles(this.#options.folder))
-        if (file.number !== null && !file.isCompressed) await this.#compress(file);
+        if (file.number !== null && !file.isCompressed)
+          await this.#each(file, 'compressed', () => this.#compress(file));
       await this.#prune();
     } finally {
       this.#isWorking = false;
@@ -74,6 +78,14 @@ export class AuditKeeper {
   close(): void {
     clearInterval(this.#timer);
     this.#writer.close();
+  }
+
+  async #each({ name }: AuditFileName, what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#options.logger.error(`a file of the audit trail could not be ${what}`, { file: name, error });
+    }
   }
 
   /** The packed file takes the plain one's name and time in one step. */
@@ -102,33 +114,47 @@ export class AuditKeeper {
     const oldest = retentionDays === null ? Number.NEGATIVE_INFINITY : this.#now() - retentionDays * dayMs;
     for (const { file, bytes, at } of files) {
       if (at < oldest && file.number === null)
-        await whileUnclaimed(folder, file.lane, () => this.#delete(file, 'age'));
+        await this.#each(file, 'deleted', () =>
+          whileUnclaimed(folder, file.lane, () => this.#delete(file, 'age')),
+        );
       else if (file.number !== null && (at < oldest || total > maxTotalBytes)) {
-        await this.#delete(file, at < oldest ? 'age' : 'size');
+        await this.#each(file, 'deleted', () => this.#delete(file, at < oldest ? 'age' : 'size'));
         total -= bytes;
       }
     }
+    this.#tell(); // there may be room for it now
   }
 
-  /** Tells first: a file that is still there although it was told of is no harm, the other way round is. */
+  /**
+   * Tells first: a file that is still there although it was told of is no harm. A disk that is too full to tell must get
+   * room all the same; it is told of later then.
+   */
   async #delete(file: AuditFileName, why: 'age' | 'size'): Promise<void> {
     const { folder, logger } = this.#options;
     let number = file.number;
-    let last = genesis;
-    for await (const line of auditLines(folder, file)) {
-      number ??= Number(/"file":(\d+)/.exec(line)?.[1]);
-      last = checkLine(last, line)?.chain ?? last;
+    let last: string | null = genesis;
+    try {
+      for await (const line of auditLines(folder, file)) {
+        number ??= Number(/"file":(\d+)/.exec(line)?.[1]);
+        last = checkLine(last, line)?.chain ?? last;
+      }
+    } catch (error) {
+      if (number === null) throw error;
+      last = null; // with which value it ended nobody knows any more
     }
     const time = new Date(this.#now()).toISOString();
-    const { lost } = this.#writer;
-    this.#writer.append({ time, event: 'pruned', lane: file.lane, file: number, last, why } as {
+    this.#untold.push({ time, event: 'pruned', lane: file.lane, file: number, last, why } as {
       time: string;
     });
-    if (this.#writer.lost > lost) return;
+    this.#tell();
     // What comes next in a lane that nobody writes to goes on from here.
-    if (file.number === null && number !== null)
+    if (file.number === null && number !== null && last !== null)
       writeHead(folder, { lane: file.lane, file: number, bytes: 0, chain: last });
     rmSync(join(folder, file.name));
     logger.info('a file of the audit trail was deleted', { file: file.name, why });
+  }
+
+  #tell(): void {
+    while (this.#untold[0] && this.#writer.tryAppend(this.#untold[0])) this.#untold.shift();
   }
 }

@@ -85,7 +85,12 @@ export class AuditWriter {
 
   /** Writes a record down; `time` (ISO 8601) comes first in it. Never throws. */
   append(record: AuditRecord): void {
-    this.#appendAll([record]);
+    if (!this.#appendAll([record])) this.#lose(1);
+  }
+
+  /** The same for who keeps the record until it is written: false, and nothing is lost, when it could not be. */
+  tryAppend(record: AuditRecord): boolean {
+    return this.#appendAll([record]);
   }
 
   /**
@@ -108,15 +113,13 @@ export class AuditWriter {
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
     this.#waiting = [];
-    this.#appendAll(waiting.map(({ record }) => record));
+    if (!this.#appendAll(waiting.map(({ record }) => record))) this.#lose(waiting.length);
     for (const { then } of waiting) then();
   }
 
-  #appendAll(records: AuditRecord[]): void {
-    if (this.isFailing && performance.now() < this.#nextAttemptAt) {
-      this.#lose(records.length);
-      return;
-    }
+  /** False when they could not be written. */
+  #appendAll(records: readonly AuditRecord[]): boolean {
+    if (this.isFailing && performance.now() < this.#nextAttemptAt) return false;
     try {
       const time = records.at(-1)?.time ?? '';
       if (this.#file && this.#isOver(this.#file, time.slice(0, 10))) this.#rotate();
@@ -133,8 +136,8 @@ export class AuditWriter {
         this.#options.logger.info('the audit trail is written again', { lostLines: this.#lost });
       }
       this.#headTimer ??= setTimeout(() => this.#writeHead(), headDelayMs).unref();
+      return true;
     } catch (error) {
-      this.#lose(records.length);
       if (!this.isFailing) {
         this.#options.logger.error('the audit trail cannot be written; requests go on without it', {
           code: (error as NodeJS.ErrnoException).code,
@@ -143,6 +146,7 @@ export class AuditWriter {
       }
       this.#nextAttemptAt = performance.now() + retryAfterMs;
       this.#close();
+      return false;
     }
   }
 

@@ -1,6 +1,5 @@
 import { createReadStream, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { createGunzip } from 'node:zlib';
 import { type AuditFileName, parseAuditFileName } from './audit-names.ts';
 
@@ -35,14 +34,38 @@ export async function* auditLines(
   const input = isCompressed ? file.pipe(createGunzip()) : file;
   // An error of the file does not end the pipe by itself.
   if (input !== file) file.once('error', error => input.destroy(error));
-  let failure: Error | undefined;
-  input.once('error', (error: Error) => {
-    failure = error;
-  });
+  input.setEncoding('utf8');
+  let rest = '';
   try {
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) yield line;
+    // Not by node:readline, which ends lines at U+2028 too: JSON has that inside of strings.
+    for await (const chunk of input) {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
   } finally {
     file.destroy();
   }
-  if (failure) throw failure;
+  if (rest !== '') yield rest;
+}
+
+/** A lane that is put away, compressed or deleted from again and again while it is read is taken as it was last. */
+const mostReadings = 5;
+
+/**
+ * What `read` makes of a lane's files. They may be put away, compressed and deleted meanwhile: it reads again when they are
+ * others afterwards than before.
+ */
+export async function readLane<Result>(
+  folder: string,
+  lane: string,
+  read: (files: AuditFileName[]) => Promise<Result>,
+): Promise<Result> {
+  const filesNow = () => listAuditFiles(folder).filter(file => file.lane === lane);
+  for (let reading = 1; ; reading++) {
+    const files = filesNow();
+    const result = await read(files);
+    const names = (list: AuditFileName[]) => list.map(({ name }) => name).join();
+    if (reading === mostReadings || names(files) === names(filesNow())) return result;
+  }
 }

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { auditLines, listAuditFiles } from './read-audit.ts';
+import type { AuditFileName } from './audit-names.ts';
+import { auditLines, listAuditFiles, readLane } from './read-audit.ts';
 
 /** One line of the trail. */
 export interface AuditRecord {
@@ -33,24 +34,43 @@ export interface AuditQuery {
   limit: number;
 }
 
-/** The newest lines that match, oldest first. */
+/** The newest lines that match, oldest first. The trail may be written to and tidied meanwhile. */
 export async function searchAudit(folder: string, query: AuditQuery): Promise<AuditRecord[]> {
   let found: AuditRecord[] = [];
-  const keepNewest = () => {
-    found.sort((one, other) => (one.time < other.time ? -1 : one.time > other.time ? 1 : 0));
-    found = found.slice(-query.limit);
-  };
-  for (const file of listAuditFiles(folder)) {
+  for (const lane of new Set(listAuditFiles(folder).map(file => file.lane))) {
+    const ofLane = await readLane(folder, lane, files => searchFiles(folder, files, query));
+    found = newest([...found, ...ofLane], query.limit);
+  }
+  return found;
+}
+
+async function searchFiles(
+  folder: string,
+  files: readonly AuditFileName[],
+  query: AuditQuery,
+): Promise<AuditRecord[]> {
+  let found: AuditRecord[] = [];
+  for (const file of files) {
     // The last line is as old as the file's last change.
     if (query.since !== undefined && (modifiedAt(folder, file.name) ?? 0) < query.since) continue;
-    for await (const line of auditLines(folder, file)) {
-      const record = parseLine(line);
-      if (record && matches(record, query)) found.push(record);
-      if (found.length >= query.limit * 2 + 1000) keepNewest();
+    try {
+      for await (const line of auditLines(folder, file)) {
+        const record = parseLine(line);
+        if (record && matches(record, query)) found.push(record);
+        if (found.length >= query.limit * 2 + 1000) found = newest(found, query.limit);
+      }
+    } catch (error) {
+      // It was compressed or deleted meanwhile.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
-  keepNewest();
-  return found;
+  return newest(found, query.limit);
+}
+
+function newest(records: AuditRecord[], limit: number): AuditRecord[] {
+  return records
+    .sort((one, other) => (one.time < other.time ? -1 : one.time > other.time ? 1 : 0))
+    .slice(-limit);
 }
 
 function matches(record: AuditRecord, query: AuditQuery): boolean {

@@ -1,7 +1,7 @@
 import { checkLine, genesis } from './audit-chain.ts';
 import { type AuditHead, readHeads } from './audit-heads.ts';
 import { type AuditFileName, keeperLane } from './audit-names.ts';
-import { auditLines, listAuditFiles } from './read-audit.ts';
+import { auditLines, listAuditFiles, readLane } from './read-audit.ts';
 
 /** What a look through the whole trail has found. */
 export interface AuditReport {
@@ -13,13 +13,13 @@ export interface AuditReport {
   problems: string[];
 }
 
-/** The last chain value of each file that was deleted by age or size, by `lane/number`. */
-type Pruned = Map<string, string>;
+/** The last chain value of each file that was deleted by age or size, by `lane/number`; null of one that nobody could read. */
+type Pruned = Map<string, string | null>;
 
 /**
  * Looks through the audit trail: every line against the chain, every file against the one before, the end of each lane
- * against its written-down head, and files that are gone against what the keeper says it deleted. It may be written to
- * meanwhile.
+ * against its written-down head, and files that are gone against what the keeper says it deleted. It may be written to, and
+ * tidied, meanwhile.
  */
 export async function verifyAudit(folder: string): Promise<AuditReport> {
   const report: AuditReport = { files: 0, lines: 0, lost: 0, problems: [] };
@@ -30,13 +30,30 @@ export async function verifyAudit(folder: string): Promise<AuditReport> {
     report.problems.push('heads: the file is missing; lines missing at the ends cannot be found');
   const headOf = new Map((heads ?? []).map(head => [head.lane, head]));
   const lanes = [...new Set([...headOf.keys(), ...files.map(({ lane }) => lane)])].sort();
-  const pruned: Pruned = new Map();
-  const ordered = lanes.includes(keeperLane)
-    ? [keeperLane, ...lanes.filter(lane => lane !== keeperLane)]
-    : lanes;
-  for (const lane of ordered) {
-    const own = files.filter(file => file.lane === lane);
-    await verifyLane({ folder, lane, files: own, head: headOf.get(lane), pruned, report });
+  let pruned: Pruned = new Map();
+  const verify = async (lane: string): Promise<AuditReport> => {
+    const ofLane = await readLane(folder, lane, async own => {
+      const part: AuditReport = { files: 0, lines: 0, lost: 0, problems: [] };
+      await verifyLane({ folder, lane, files: own, head: headOf.get(lane), pruned, report: part });
+      return part;
+    });
+    if (lane === keeperLane || ofLane.problems.length === 0) return ofLane;
+    // The keeper may have deleted something since its lane was read.
+    const known = pruned.size;
+    await verifyKeeper();
+    return pruned.size === known ? ofLane : verify(lane);
+  };
+  const verifyKeeper = () => {
+    pruned = new Map();
+    return verify(keeperLane);
+  };
+  const parts = [await verifyKeeper()];
+  for (const lane of lanes) if (lane !== keeperLane) parts.push(await verify(lane));
+  for (const { files: fileCount, lines, lost, problems } of parts) {
+    report.files += fileCount;
+    report.lines += lines;
+    report.lost += lost;
+    report.problems.push(...problems);
   }
   return report;
 }
@@ -51,7 +68,7 @@ interface LaneParts {
 }
 
 async function verifyLane({ folder, lane, files, head, pruned, report }: LaneParts): Promise<void> {
-  let chain = genesis;
+  let chain: string | null = genesis;
   let number = 0;
   for (const file of files) {
     report.files++;
@@ -76,14 +93,14 @@ async function verifyLane({ folder, lane, files, head, pruned, report }: LanePar
   if (head && number < head.file) passGap(lane, number, head.file + 1, chain, { pruned, report });
 }
 
-/** Steps over files that are not there; reports those that nobody says were deleted. Returns the chain value after them. */
+/** Steps over files that are not there; reports those that nobody says were deleted. Returns the chain value after them; null when nobody knows. */
 function passGap(
   lane: string,
   last: number,
   next: number,
-  chain: string,
+  chain: string | null,
   { pruned, report }: { pruned: Pruned; report: AuditReport },
-): string {
+): string | null {
   for (let missing = last + 1; missing < next; missing++) {
     const end = pruned.get(`${lane}/${missing}`);
     if (end === undefined) report.problems.push(`${lane}: file ${missing} is missing`);
@@ -97,7 +114,7 @@ class FileWalk {
   readonly #name: string;
   readonly #report: AuditReport;
   readonly #pruned: Pruned;
-  #chain = genesis;
+  #chain: string | null = genesis;
   #head: AuditHead | undefined;
   #lines = 0;
   #bytes = 0;
@@ -109,7 +126,7 @@ class FileWalk {
     this.#pruned = pruned;
   }
 
-  begin(chain: string, head: AuditHead | undefined): void {
+  begin(chain: string | null, head: AuditHead | undefined): void {
     this.#chain = chain;
     this.#head = head;
     this.#isHeadSeen = head === undefined;
@@ -119,8 +136,8 @@ class FileWalk {
     this.#lines++;
     this.#report.lines++;
     this.#bytes += Buffer.byteLength(line) + 1;
-    const checked = checkLine(this.#chain, line);
-    if (!checked?.follows) {
+    const checked = checkLine(this.#chain ?? genesis, line);
+    if (!checked?.follows && !(checked && this.#chain === null)) {
       this.#problem(`line ${this.#lines} is changed, or one before it is missing`);
     } else this.#note(line);
     // Goes on with what the line claims, so that each later place is found too.
@@ -129,7 +146,7 @@ class FileWalk {
   }
 
   /** The chain value after the last line. */
-  end(): string {
+  end(): string | null {
     if (!this.#isHeadSeen) this.#problem(`lines are missing: it was written to byte ${this.#head?.bytes}`);
     return this.#chain;
   }
@@ -139,7 +156,7 @@ class FileWalk {
     const { event, lane, file, last, lines } = JSON.parse(line) as Record<string, unknown>;
     if (event === 'lost') this.#report.lost += Number(lines);
     if (event === 'pruned' && this.#name.startsWith(`${keeperLane}.`))
-      this.#pruned.set(`${lane}/${file}`, String(last));
+      this.#pruned.set(`${lane}/${file}`, last === null ? null : String(last));
   }
 
   #problem(what: string): void {

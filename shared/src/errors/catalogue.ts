@@ -25,6 +25,11 @@ export const errorCatalogue = {
     type: 'invalid_request_error',
     about: 'The route exists, with another method; see `Allow`.',
   },
+  request_timeout: {
+    status: 408,
+    type: 'invalid_request_error',
+    about: 'The header or the body did not come in time.',
+  },
   request_too_large: {
     status: 413,
     type: 'invalid_request_error',
@@ -34,6 +39,11 @@ export const errorCatalogue = {
     status: 415,
     type: 'invalid_request_error',
     about: 'The body must be JSON in UTF-8.',
+  },
+  headers_too_large: {
+    status: 431,
+    type: 'invalid_request_error',
+    about: 'The header of the request is over 16 KiB.',
   },
   rate_limit_exceeded: {
     status: 429,

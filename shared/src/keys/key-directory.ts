@@ -64,11 +64,6 @@ export class KeyDirectory {
     return found !== null && isSameHash(found.hash, hash) ? found : null;
   }
 
-  /** Whether the key with this hash stands in this host's key file. */
-  isInFile(hash: string): boolean {
-    return this.#options.keyFile.records.has(hash);
-  }
-
   close(): void {
     this.#isClosed = true;
     this.#options.keyFile.off('change', this.#onChange);

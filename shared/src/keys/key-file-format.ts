@@ -44,7 +44,11 @@ export function parseKeyFile(text: string, file: string): ParsedKeys {
       problems.push(`${where}: its role is neither "user" nor "admin"; taken as "user"`);
     }
     const id = hash.slice(0, 16);
-    const name = typeof settings.name === 'string' && settings.name !== '' ? settings.name : id;
+    const isNamed = typeof settings.name === 'string' && settings.name !== '';
+    const isNameGood = isNamed && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(String(settings.name));
+    if (isNamed && !isNameGood)
+      problems.push(`${where}: its name has control characters or line breaks in it; left out`);
+    const name = isNameGood ? String(settings.name) : id;
     owners.set(hash, where);
     const grants = grantsOf(settings, problem => problems.push(`${where}: ${problem}`));
     records.set(hash, { hash, id, name, role: role === 'admin' ? 'admin' : 'user', ...grants });

@@ -59,7 +59,7 @@ const name = z
   .min(1)
   .max(100)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are refused; \p{Cc} is no pattern that every JSON Schema tool knows
-  .regex(/^[^\u0000-\u001f\u007f-\u009f]*$/, 'must not hold control characters')
+  .regex(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$/, 'must not hold control characters or line breaks')
   .meta({ description: 'Who or what uses it; shown in lists and the audit trail.' });
 const role = z.enum(['user', 'admin']);
 

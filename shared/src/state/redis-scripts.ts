@@ -41,8 +41,10 @@ local keys, source, digest, retention = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV
 local now = tonumber(redis.call('TIME')[1])
 local sources = cjson.decode(redis.call('HGET', keys, 'sources') or '{}')
 
+local changed = {}
 local function withdraw(name)
   for _, hash in ipairs(sources[name].hashes) do
+    changed[#changed + 1] = hash
     local owners = cjson.decode(redis.call('HGET', keys, hash) or '{}')
     owners[name] = nil
     if next(owners) then
@@ -62,11 +64,7 @@ local known = sources[source]
 if known and known.digest == digest then
   known.seen = now
 else
-  local changed = {}
-  if known then
-    changed = known.hashes
-    withdraw(source)
-  end
+  if known then withdraw(source) end
   local hashes = {}
   for i = 5, #ARGV, 2 do
     local hash = ARGV[i]
@@ -76,9 +74,9 @@ else
     hashes[#hashes + 1] = hash
     changed[#changed + 1] = hash
   end
-  if #changed > 0 then redis.call('PUBLISH', ARGV[4], cjson.encode(changed)) end
   sources[source] = { digest = digest, seen = now, hashes = hashes }
 end
+if #changed > 0 then redis.call('PUBLISH', ARGV[4], cjson.encode(changed)) end
 redis.call('HSET', keys, 'sources', cjson.encode(sources))
 return 1
 `;
@@ -86,7 +84,7 @@ return 1
 /**
  * Lua: changes managed keys in one step, in the same hash (KEYS[1]) under the owner ARGV[1], which no source has. ARGV[2] is
  * the channel for news, ARGV[3] a JSON object `{ put: [[hash, record]], drop: [hash], seen: [[hash, record]] }` of records
- * as JSON text. Returns 0, and changes nothing, when one that was seen is not so any more.
+ * as JSON text. Returns 0, and changes nothing, when one that was seen is not so any more; 1 when all is as wanted already.
  */
 export const changeKeysScript = `
 local keys, owner, channel, change = KEYS[1], ARGV[1], ARGV[2], cjson.decode(ARGV[3])
@@ -94,6 +92,14 @@ local function ownersOf(hash) return cjson.decode(redis.call('HGET', keys, hash)
 local function write(hash, owners)
   if next(owners) then redis.call('HSET', keys, hash, cjson.encode(owners)) else redis.call('HDEL', keys, hash) end
 end
+local done = true
+for _, entry in ipairs(change.put) do
+  if ownersOf(entry[1])[owner] ~= entry[2] then done = false end
+end
+for _, hash in ipairs(change.drop) do
+  if ownersOf(hash)[owner] then done = false end
+end
+if done then return 1 end
 for _, entry in ipairs(change.seen) do
   if ownersOf(entry[1])[owner] ~= entry[2] then return 0 end
 end

@@ -32,6 +32,8 @@ declare module 'ioredis' {
 const publishTimeoutMs = 2000;
 /** Longest wait before a new connection is tried, in milliseconds. */
 const longestRetryMs = 1000;
+/** How often the connection that listens for news is tried, in milliseconds. */
+const pingEveryMs = 1000;
 /** Redis hash of all keys; see redis-scripts.ts. Every call touches one Redis key, so no hash tag is needed. */
 const keysHash = 'er:keys';
 /** Redis channel on which hashes of changed keys are told. */
@@ -166,13 +168,19 @@ export class RedisStore implements StateStore {
   #subscribe(): Redis {
     const subscriber = connect(this.#url);
     subscriber.on('error', () => {}); // the other connection reports
+    let ping: NodeJS.Timeout | undefined;
     subscriber.on('close', () => {
+      clearInterval(ping);
       this.#hearsChanges = false;
     });
     subscriber.on('ready', async () => {
       try {
         await subscriber.subscribe(keysChannel);
         this.#hearsChanges = true;
+        // A connection that only listens does not notice that its other end is gone.
+        ping = setInterval(() => {
+          subscriber.ping().catch(() => subscriber.disconnect(true));
+        }, pingEveryMs).unref();
         subscriber.emit('subscribed');
       } catch {
         subscriber.disconnect(true);

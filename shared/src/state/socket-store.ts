@@ -43,8 +43,17 @@ export class SocketStore implements StateStore {
     return this.#call('listKeys', null, publishTimeoutMs);
   }
 
+  /** A change whose caller was told that nobody answered must not be made later: it is taken back from the connection. */
   changeKeys(change: KeyChange): Promise<boolean> {
-    return this.#call('changeKeys', change, publishTimeoutMs);
+    const given = new AbortController();
+    const answer = this.#client.call<boolean>('changeKeys', change, {
+      timeoutMs: publishTimeoutMs + forgetAfterMs,
+      signal: given.signal,
+    });
+    return answerWithin(publishTimeoutMs, answer).catch(error => {
+      given.abort(error);
+      throw error;
+    });
   }
 
   get hearsChanges(): boolean {

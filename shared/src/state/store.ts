@@ -5,7 +5,7 @@ export interface KeyRecord extends KeyGrants {
   /** SHA-256 of the key, hex. */
   hash: string;
   /**
-   * Names the key in logs, limits and the audit trail: 16 hex digits. Of a key in a key file the first of its hash. Both
+   * Names the key in logs, limits and the audit trail: 16 hex digits. Of a key in a key file the first of its hash. All
    * texts of a key that was rotated have the same one.
    */
   id: string;
@@ -90,7 +90,10 @@ export interface StateStore {
   findKey(hash: string): Promise<KeyRecord | null>;
   /** Every key of every source. */
   listKeys(): Promise<ListedKey[]>;
-  /** Changes managed keys, which outlive restarts of the store. False: they are not as `seen` says; look again. */
+  /**
+   * Changes managed keys, which outlive restarts of the store. False: they are not as `seen` says; look again. Safe to
+   * repeat: what is so already is done.
+   */
   changeKeys(change: KeyChange): Promise<boolean>;
   /**
    * Whether changes of keys are told as they happen. While it is not, what `findKey` said must be asked for again soon.

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { hashKey } from '@er-gateway/shared/keys/hash-key';
 import type { KeyView } from '@er-gateway/shared/keys/key-grants';
 import { type FakeModel, startFakeModel } from '../../kit/fake-model.ts';
@@ -105,6 +106,7 @@ test('a change counts at once, null takes a grant back, and what is not understo
     [{ name: 'x', allowed_addresses: ['10.0.0.0/33'] }, 'allowed_addresses[0]'],
     [{ name: 'x', requests_per_minute: 0 }, 'requests_per_minute'],
     [{ name: 'x\ny' }, 'name'],
+    [{ name: 'x\u2028y' }, 'name'],
     [{}, 'name'],
   ] as const) {
     const { status, body } = await admin<{ error: { param: string } }>('POST', '', settings);
@@ -112,7 +114,7 @@ test('a change counts at once, null takes a grant back, and what is not understo
   }
 });
 
-test('after a rotation both texts are one key for the grace period; another rotation ends the oldest', async () => {
+test('after a rotation both texts are one key for the grace period, which another rotation does not shorten', async () => {
   const made = await create({ name: 'rotating', requests_per_minute: 4 });
   const { body: second } = await admin<FreshKey>('POST', `/${made.id}/rotate`, { grace_seconds: 600 });
   assert.equal(second.id, made.id);
@@ -123,10 +125,15 @@ test('after a rotation both texts are one key for the grace period; another rota
   assert.deepEqual(statuses, [200, 200, 200, 200, 429, 429], 'they share one limit');
   await admin('PATCH', `/${made.id}`, { requests_per_minute: null });
   const { body: third } = await admin<FreshKey>('POST', `/${made.id}/rotate`, { grace_seconds: 1 });
-  assert.equal((await ask(made.key)).status, 401);
   assert.equal((await ask(third.key)).status, 200);
   await waitFor('the end of the grace', async () => (await ask(second.key)).status === 401);
-  assert.equal((await ask(third.key)).status, 200);
+  assert.deepEqual([(await ask(made.key)).status, (await ask(third.key)).status], [200, 200]);
+  const { body: fourth } = await admin<FreshKey>('POST', `/${made.id}/rotate`, { grace_seconds: 0 });
+  assert.equal(fourth.old_key_valid_until, null);
+  assert.deepEqual(
+    [(await ask(made.key)).status, (await ask(third.key)).status, (await ask(fourth.key)).status],
+    [401, 401, 200],
+  );
 });
 
 test('keys are imported by their hashes, those that are known are skipped', async () => {
@@ -177,4 +184,35 @@ test('administration is in the audit trail, and no key text or hash is in it or 
   assert.deepEqual(changes()[0]?.change.settings, { name: 'audited', role: 'user', weight: 5 });
   const logged = auditText() + system.output('gateway') + system.output('state') + system.output('scheduler');
   for (const secret of [made.key, hashKey(made.key), 'api_key=']) assert.ok(!logged.includes(secret));
+});
+
+test('a change whose maker left, or was told that nobody answered, is in the audit trail all the same', async () => {
+  const changesOf = (name: string) =>
+    auditText()
+      .split('\n')
+      .filter(line => line.includes(`"settings":{"name":"${name}"`))
+      .map(line => JSON.parse(line) as { status?: number; change: { applied?: string } })
+      .map(({ status, change }) => [status, change.applied]);
+  system.signal('state', 'SIGSTOP');
+  assert.equal((await admin('POST', '', { name: 'unanswered' })).status, 503);
+  assert.deepEqual(changesOf('unanswered'), [[503, 'unknown']]);
+  const leave = new AbortController();
+  const asked = fetch(`${system.url}/admin/keys`, {
+    method: 'POST',
+    signal: leave.signal,
+    headers: { authorization: `Bearer ${system.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'left alone' }),
+  });
+  // The worker goes on by itself since the first call, and this one waits for the store alone.
+  await waitFor('the request', async () => (await fetch(`${system.url}/health/live`)).ok);
+  await delay(200);
+  leave.abort();
+  await assert.rejects(asked);
+  await waitFor('its line', () => changesOf('left alone').length === 1);
+  system.signal('state', 'SIGCONT');
+  await waitFor('what became of it', () => changesOf('left alone').length === 2);
+  assert.deepEqual(changesOf('left alone'), [
+    [499, 'unknown'],
+    [undefined, undefined],
+  ]);
 });

@@ -113,6 +113,43 @@ test('inputs and tokens of what was not run come back; a request whose body is w
   assert.equal((await left()).get('x-ratelimit-remaining-inputs'), '10');
 });
 
+test('bad requests count too: a key that is limited by inputs gets no more of them than of good ones', async () => {
+  const key = await keyWith({ inputs_per_minute: 100, requests_per_minute: 3 });
+  const statuses: number[] = [];
+  for (let request = 0; request < 5; request++) {
+    const { status, header, retryAfter } = await embed(key, request === 1 ? texts(1) : '');
+    statuses.push(status);
+    const left = ['limit-requests', 'remaining-requests', 'limit-inputs', 'remaining-inputs'].map(header);
+    assert.deepEqual(
+      left,
+      [3, Math.max(0, 2 - request), 100, request === 0 ? 100 : 99],
+      `request ${request}`,
+    );
+    assert.equal(retryAfter !== null, status === 429);
+  }
+  assert.deepEqual(statuses, [400, 200, 400, 429, 429]);
+});
+
+test('every answer to a key tells its limits, refusals before any work too', async () => {
+  const limits = { requests_per_minute: 7, inputs_per_minute: 9 };
+  for (const settings of [limits, { requests_per_minute: 7 }]) {
+    const key = await keyWith(settings);
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'text/plain' };
+    const refused = [
+      await fetch(`${system.url}/admin/keys`, { headers }),
+      await fetch(`${system.url}/v1/embeddings`, { method: 'POST', headers, body: 'a' }),
+    ];
+    const seen = refused.map(({ status, headers: got }) => [
+      status,
+      got.get('x-ratelimit-remaining-requests'),
+    ]);
+    assert.deepEqual(seen, [
+      [403, '7'],
+      [415, '6'],
+    ]);
+  }
+});
+
 test('a key takes up its share of the concurrency and no more, and others go on', async () => {
   const key = await keyWith({ concurrency_share: 0.5 });
   await models[0]?.fault({ mode: 'slow', ms: 1000 });
@@ -147,6 +184,7 @@ test('wrong keys from one address slow down and are counted, and do not lock out
   assert.deepEqual([blocked.status, blocked.body.error?.code], [429, 'too_many_failures']);
   assert.ok(Number(blocked.retryAfter) >= 1);
   assert.equal((await embed(good, 'b')).status, 200, 'known from before');
+  assert.equal((await embed(await keyWith({}), 'c')).status, 200, 'never seen here before');
   const file = await system.fetch('/v1/models');
   assert.equal(file.status, 200, 'a key of the key file');
 });

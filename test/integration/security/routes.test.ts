@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
+import { searchAudit } from '@er-gateway/shared/audit/search-audit';
 import { resolveConfig } from '@er-gateway/shared/config/effective-config';
 import express from 'express';
 import { createApp } from '../../../apps/gateway/src/app.ts';
@@ -183,4 +187,32 @@ test('a key is asked for whatever method, case or spelling of a path is tried', 
   for (const method of ['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD', 'PROPFIND'])
     for (const statusOf of [statusOver1, statusOver2])
       assert.equal(await statusOf(method, '/v1/models', null), 401, method);
+});
+
+test('a target that cannot be read is refused as others are: 401 without a key, 400 with one, and a line in the trail', async () => {
+  const { hostname, port } = new URL(system.url);
+  const overRaw = (target: string, key: string | null) =>
+    new Promise<[status: number, text: string]>((resolve, reject) => {
+      const options = { hostname, port, path: target, headers: headersWith(key), agent: false };
+      get(options, async answer => resolve([answer.statusCode ?? 0, await text(answer)])).on('error', reject);
+    });
+  for (const target of ['/v1/models/%zz', '/admin/keys/%e0%a4%a', 'http://[/']) {
+    for (const [key, status] of [
+      [null, 401],
+      [userKey, 400],
+    ] as const) {
+      const [over1, said] = await overRaw(target, key);
+      assert.equal(over1, status, target);
+      assert.deepEqual(Object.keys(JSON.parse(said)), ['error'], said);
+      // Of HTTP/2 nghttp2 itself refuses a target that is no path.
+      if (target.startsWith('/')) assert.equal(await statusOver2('GET', target, key), status, target);
+    }
+  }
+  assert.doesNotMatch(system.output('gateway'), /URIError|at .*\(/);
+  const lines = await searchAudit(join(system.folder, 'logs/audit'), {
+    route: 'unknown',
+    status: 400,
+    limit: 100,
+  });
+  assert.equal(lines.length, 5);
 });

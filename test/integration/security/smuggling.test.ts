@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { searchAudit } from '@er-gateway/shared/audit/search-audit';
 import { type Http2Client, openHttp2 } from '../../kit/http2-client.ts';
 import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
 import { waitFor } from '../../kit/wait-for.ts';
@@ -53,6 +54,7 @@ async function exchangeRaw(bytes: string): Promise<string> {
 }
 const statusesIn = (answers: string) =>
   [...answers.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status);
+const linesOf = (query: object) => searchAudit(join(system.folder, 'logs/audit'), { limit: 1000, ...query });
 const auth = () => `authorization: Bearer ${system.key}\r\n`;
 const hidden = 'GET /metrics HTTP/1.1\r\nhost: hidden\r\n\r\n';
 
@@ -77,6 +79,7 @@ for (const [what, head] of ambiguous) {
       `POST /engines/embedding/x HTTP/1.1\r\nhost: a\r\n${auth()}${head}\r\n0\r\n\r\n${hidden}`,
     );
     assert.deepEqual(statusesIn(answers), ['400']);
+    assert.match(answers, /\{"error":\{"message":"[^"]+","type":"invalid_request_error"/);
     assert.equal(received.filter(({ headers }) => headers.host === 'hidden').length, 0);
   });
 }
@@ -86,6 +89,35 @@ test('a broken chunk is refused', async () => {
     `POST /v1/embeddings HTTP/1.1\r\nhost: a\r\n${auth()}content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n${hidden}`,
   );
   assert.deepEqual(statusesIn(answers), ['400']);
+  const [line] = await linesOf({ route: '/v1/embeddings' });
+  assert.deepEqual([line?.status, line?.code, line?.key_name], [400, 'invalid_request', 'default']);
+});
+
+test('what is no request leaves a line too, and so do a tunnel and an expectation that are asked for', async () => {
+  const before = (await linesOf({ route: 'none', status: 400 })).length;
+  assert.deepEqual(statusesIn(await exchangeRaw('\x16\x03\x01 hello\r\n\r\n')), ['400']);
+  assert.equal((await linesOf({ route: 'none', status: 400 })).length, before + 1);
+  assert.deepEqual(statusesIn(await exchangeRaw('CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n')), ['405']);
+  assert.equal((await linesOf({ route: 'none', status: 405 })).length, 1);
+  const stream = client.begin({
+    ':method': 'CONNECT',
+    ':authority': 'a:1',
+    authorization: `Bearer ${system.key}`,
+  });
+  const status = new Promise(resolve => stream.on('response', got => resolve(got[':status'])));
+  assert.equal(await status, 405);
+  assert.equal((await linesOf({ route: 'unknown', status: 405 })).length, 1);
+  const expecting = 'expect: a-miracle\r\nx-request-id: miracle\r\nconnection: close\r\n';
+  assert.deepEqual(
+    statusesIn(await exchangeRaw(`GET /v1/models HTTP/1.1\r\nhost: a\r\n${auth()}${expecting}\r\n`)),
+    ['200'],
+  );
+  assert.equal((await linesOf({ request: 'miracle', status: 200 })).length, 1);
+});
+
+test('the answer to a whole request comes before the refusal of what follows it', async () => {
+  const answers = await exchangeRaw(`GET /v1/models HTTP/1.1\r\nhost: a\r\n${auth()}\r\nnonsense\r\n\r\n`);
+  assert.deepEqual(answers.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 400']);
 });
 
 test('a request without a host, and of another protocol, is refused', async () => {
@@ -130,11 +162,11 @@ test('a target gets neither the key nor what the caller says of its own address'
     'x-forwarded-proto': 'https',
   };
   await system.fetch('/engines/embedding/who', { headers: sent });
-  await client.send({ path: `/engines/embedding/who?api_key=${system.key}&a=1`, headers: sent });
+  await client.send({ path: `/engines/embedding/who?api_key=${system.key}&a=1?b&c=2`, headers: sent });
   const seen = received.filter(({ url }) => url.startsWith('/who'));
   assert.deepEqual(
     seen.map(({ url }) => url),
-    ['/who', '/who?a=1'],
+    ['/who', '/who?a=1%3Fb&c=2'],
   );
   for (const { headers } of seen) {
     assert.equal(headers.authorization, undefined);

@@ -73,6 +73,12 @@ async function dial(): Promise<{ socket: Socket; got: () => Buffer }> {
 }
 const closes = (socket: Socket, timeoutMs = 10_000) =>
   waitFor('the server to close the connection', () => socket.closed || socket.readableEnded, { timeoutMs });
+const linesOf = (wanted: Record<string, unknown>) =>
+  readFileSync(join(system.folder, 'logs/audit/gateway-0.jsonl'), 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+    .filter(line => Object.entries(wanted).every(([name, value]) => line[name] === value));
 const headers = () => ({ authorization: `Bearer ${system.key}`, 'content-type': 'application/json' });
 
 const beginnings: [what: string, bytes: string | Buffer][] = [
@@ -104,7 +110,8 @@ test('a header that comes a byte at a time is not waited for without end', async
   } finally {
     clearInterval(drip);
   }
-  assert.match(got().toString(), /^HTTP\/1\.1 408 /);
+  assert.match(got().toString(), /^HTTP\/1\.1 408 .*"code":"request_timeout"/s);
+  assert.ok(linesOf({ route: 'none', code: 'request_timeout' }).length > 0);
 });
 
 test('a body that does not come ends its request, over HTTP/1.1 and over HTTP/2', async () => {
@@ -116,10 +123,22 @@ test('a body that does not come ends its request, over HTTP/1.1 and over HTTP/2'
   clients.push(client);
   const stream = client.begin({ ':path': '/v1/embeddings', ':method': 'POST', ...headers() });
   stream.write('{"input');
+  const status = new Promise(resolve => stream.on('response', got => resolve(got[':status'])));
   await closes(socket);
   assert.match(got().toString(), /^HTTP\/1\.1 408 /);
-  await waitFor('the stream to be reset', () => stream.closed);
-  assert.equal(stream.rstCode, constants.NGHTTP2_CANCEL);
+  assert.equal(await status, 408);
+  stream.resume();
+  await waitFor('the end of the stream', () => stream.closed);
+  const proxied = client.begin({
+    ':path': '/engines/embedding/v1/embeddings',
+    ':method': 'POST',
+    ...headers(),
+  });
+  proxied.write('{');
+  proxied.resume();
+  await waitFor('the end of the stream', () => proxied.closed);
+  assert.equal(linesOf({ route: '/v1/embeddings', status: 408, code: 'request_timeout' }).length, 2);
+  assert.equal(linesOf({ route: '/engines/embedding', status: 408 }).length, 1);
 });
 
 test('an idle HTTP/2 connection is closed in order, one with a request under way is not', async () => {
@@ -160,6 +179,30 @@ test('an answer that a client does not take is dropped, over HTTP/1.1 and over H
       .find(record => record.includes('"inputs":1500')),
   );
   assert.equal((JSON.parse(line) as { status: number }).status, 499);
+});
+
+test('a reader that is slow and steady gets all of its answer', async () => {
+  const client = await openHttp2(system.url, { settings: { initialWindowSize: 16_384 } });
+  clients.push(client);
+  const stream = client.begin({
+    ':path': '/v1/embeddings',
+    ':method': 'POST',
+    'accept-encoding': 'gzip',
+    ...headers(),
+  });
+  stream.end(JSON.stringify({ input: Array.from({ length: 300 }, (_, index) => `slow ${index}`) }));
+  const begin = performance.now();
+  let bytes = 0;
+  const reading = setInterval(() => {
+    bytes += (stream.read(8192) ?? stream.read() ?? '').length;
+  }, 50);
+  try {
+    await waitFor('the end of the answer', () => stream.closed, { timeoutMs: 60_000 });
+  } finally {
+    clearInterval(reading);
+  }
+  assert.equal(stream.rstCode, constants.NGHTTP2_NO_ERROR);
+  assert.ok(performance.now() - begin > 4000, `${bytes} bytes in ${performance.now() - begin} ms`);
 });
 
 /** A header field of HPACK as a literal that is not indexed. */
@@ -244,7 +287,10 @@ test('header lists over the limit are refused, over HTTP/1.1 and over HTTP/2', a
   const big = 'a'.repeat(20_000);
   const over1 = await fetch(`${system.url}/health/live`, { headers: { 'x-big': big } });
   assert.equal(over1.status, 431);
+  assert.match(await over1.text(), /"code":"headers_too_large"/);
+  assert.match(over1.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/);
   assert.equal((await fetch(`${system.url}/health/live?${big}`)).status, 431);
+  assert.equal(linesOf({ route: 'none', status: 431, address: '127.0.0.1' }).length, 2);
   const client = await openHttp2(system.url);
   clients.push(client);
   assert.equal(client.session.remoteSettings.maxHeaderListSize, 16_384);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { searchAudit } from '@er-gateway/shared/audit/search-audit';
 import { type Http2Client, openHttp2 } from '../../kit/http2-client.ts';
 import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
 import { waitFor } from '../../kit/wait-for.ts';
@@ -70,13 +71,21 @@ test('a page of a listed origin may ask before it has a key, and read every answ
   });
   assert.equal(over2.status, 204);
   assert.equal(over2.headers['access-control-allow-origin'], page);
+  const lines = await searchAudit(join(system.folder, 'logs/audit'), { route: 'preflight', limit: 10 });
+  assert.deepEqual(
+    lines.map(({ status, request_id }) => [status, request_id]),
+    [asked.headers.get('x-request-id'), over2.headers['x-request-id']].map(id => [204, id]),
+  );
 
   const refused = await fetch(`${system.url}/v1/models`, { headers: { origin: page } });
   assert.equal(refused.status, 401);
   assert.equal(refused.headers.get('access-control-allow-origin'), page);
   const answered = await system.fetch('/v1/models', { headers: { origin: page } });
   assert.equal(answered.status, 200);
-  assert.match(answered.headers.get('access-control-expose-headers') ?? '', /x-request-id/);
+  assert.match(
+    answered.headers.get('access-control-expose-headers') ?? '',
+    /x-request-id.*x-ratelimit-reset-tokens/,
+  );
   assert.match(answered.headers.get('vary') ?? '', /Origin/i);
 });
 

@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { AuditKeeper } from '@er-gateway/shared/audit/audit-keeper';
 import { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
 import { claimWorkerLane } from '@er-gateway/shared/audit/claim-lane';
@@ -125,6 +126,40 @@ describe('the audit trail', () => {
     assert.equal(readdirSync(folder).filter(name => name.includes('.foreign-')).length, 1);
   });
 
+  it('is whole, and found whole, when files are put away and compressed while it is read', async () => {
+    const writer = writerOf('gateway-0', 2000);
+    let number = 0;
+    const fill = () => {
+      for (let line = 0; line < 30; line++)
+        writer.append({ time: day(1), request_id: `r-${number++}` } as never);
+    };
+    fill();
+    const disturb = () => {
+      for (const name of readdirSync(folder).filter(one => /\.\d+\.jsonl$/.test(one))) {
+        writeFileSync(pathOf(`${name}.gz`), gzipSync(readFileSync(pathOf(name))));
+        unlinkSync(pathOf(name));
+      }
+      fill();
+    };
+    const verifying = verifyAudit(folder);
+    disturb();
+    assert.deepEqual((await verifying).problems, []);
+    const searching = searchAudit(folder, { limit: 1000 });
+    disturb();
+    const found = (await searching).filter(({ request_id }) => request_id);
+    assert.equal(new Set(found.map(({ request_id }) => request_id)).size, found.length, 'no line twice');
+    assert.equal(found.length, number);
+    writer.close();
+  });
+
+  it('takes a line break of Unicode inside of a name for no end of a line', async () => {
+    const writer = writerOf('gateway-0');
+    writer.append({ time: day(1), key_name: 'a\u2028b\u2029c\u0085d' } as never);
+    writer.close();
+    assert.deepEqual(await problems(), []);
+    assert.equal((await searchAudit(folder, { limit: 10, key: 'a\u2028b\u2029c\u0085d' })).length, 1);
+  });
+
   it('counts what a full disk refuses, goes on later, and then says how much is not there', async t => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     let now = 0;
@@ -220,12 +255,39 @@ describe('the keeper of the audit trail', () => {
     assert.deepEqual(await problems(), []);
   });
 
-  it('leaves what it could not write down', async () => {
+  it('makes room on a full disk, and tells of it when it can', async t => {
+    let now = 0;
     for (let number = 1; number <= 3; number++) write('gateway-0', 2, { time: day(number) });
     touchAll();
     symlinkSync('/dev/full', pathOf('keeper.jsonl'));
-    await tidy(keeperOf(1));
-    assert.equal(readdirSync(folder).filter(name => name.startsWith('gateway-0.0')).length, 2);
+    t.mock.method(performance, 'now', () => now);
+    const keeper = keeperOf(1);
+    await keeper.tidy();
+    assert.deepEqual(
+      readdirSync(folder).filter(name => name.startsWith('gateway-0.0')),
+      [],
+    );
+    unlinkSync(pathOf('keeper.jsonl'));
+    now += 5000;
+    await tidy(keeper);
+    const report = await verifyAudit(folder);
+    assert.deepEqual([report.problems, report.lost], [[], 0]);
+  });
+
+  it('is kept from its work by no file that cannot be read or compressed', async () => {
+    for (let number = 1; number <= 18; number++) write('gateway-0', 2, { time: day(number) });
+    touchAll();
+    await tidy(keeperOf(null));
+    writeFileSync(pathOf('gateway-0.000002.jsonl.gz'), 'broken');
+    utimesSync(pathOf('gateway-0.000002.jsonl.gz'), new Date(day(2)), new Date(day(2)));
+    write('gateway-1', 2, { time: day(1) });
+    write('gateway-1', 2, { time: day(20) });
+    mkdirSync(pathOf('gateway-1.000001.jsonl.gz.tmp'));
+    await tidy(keeperOf(10, 1e9, Date.parse(day(20))));
+    const left = readdirSync(folder).filter(name => name.startsWith('gateway-0.0'));
+    assert.equal(left.sort()[0], 'gateway-0.000010.jsonl.gz');
+    assert.ok(existsSync(pathOf('gateway-1.000001.jsonl')), 'as it was');
+    assert.deepEqual(await problems(), []);
   });
 });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,4 +59,15 @@ test('nothing but a whole id is looked for', async () => {
     assert.equal(await sessions.of(withCookie(cookie)), null, cookie);
   }
   assert.equal(await sessions.of({ headers: {} } as IncomingMessage), null);
+});
+
+test('a login takes no file that another worker is just writing for one that is over', async () => {
+  await sessions.begin('hash-of-a-key');
+  const half = join(folder, 'half-written');
+  writeFileSync(half, '{"keyHash":');
+  await sessions.begin('hash-of-another');
+  assert.ok(files().includes('half-written'));
+  utimesSync(half, new Date(0), new Date(0));
+  await sessions.begin('hash-of-a-third');
+  assert.ok(!files().includes('half-written'));
 });

@@ -23,6 +23,15 @@ describe('parseKeyFile', () => {
     it(`reads ${shape}`, () => assert.deepEqual(hashes(value), both));
   }
 
+  it('takes no name that would end a line somewhere', () => {
+    for (const name of ['a\nb', 'a\u2028b', 'a\u2029b', 'a\u0085b', '\u0000']) {
+      const { records, problems } = parse({ keys: [{ key: one, name, role: 'admin' }] });
+      const [record] = [...records.values()];
+      assert.deepEqual([record?.name, record?.role], [hashKey(one).slice(0, 16), 'admin']);
+      assert.match(problems[0] ?? '', /^keys\[0\]: its name has control characters/);
+    }
+  });
+
   it('takes name and role from the settings; a user named by the short id without', () => {
     const { records, problems } = parse({ keys: [{ key: one, name: 'web', role: 'admin' }, two] });
     const [web, plain] = [...records.values()];

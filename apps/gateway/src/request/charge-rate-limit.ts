@@ -30,6 +30,15 @@ interface Refusal {
   error: RequestError;
 }
 
+/** What a worker goes by while it lasts; `at` and `until` on the clock of `performance`. */
+interface KnownRefusal {
+  at: number;
+  until: number;
+  limits: string;
+  usage: NonNullable<Exchange['usage']>;
+  refusal: Refusal;
+}
+
 /**
  * Charges requests to their keys, over all workers and hosts, before anything is done for them. A key that is limited by
  * requests alone is charged before its body is read; where inputs or tokens count too, all units are charged together when
@@ -38,7 +47,7 @@ interface Refusal {
 export class RateGate {
   readonly #store: Pick<StateStore, 'consume' | 'charge'>;
   readonly #settings: LimitSettings;
-  readonly #refusals = new Map<string, { until: number; limits: string; refusal: Refusal }>();
+  readonly #refusals = new Map<string, KnownRefusal>();
   readonly #corrections = new Map<string, { inputs: number; tokens: number }>();
 
   constructor(store: Pick<StateStore, 'consume' | 'charge'>, settings: LimitSettings) {
@@ -51,7 +60,9 @@ export class RateGate {
     const { key, route } = exchange;
     if (key === null) throw new Error('a request is charged after it was authenticated');
     const limits = this.#limitsOf(key);
-    if (limits.inputs === null && limits.tokens === null) return this.#chargeRequest(exchange, key, limits);
+    if (limits.inputs === null && limits.tokens === null) {
+      return this.#chargeRequest(exchange, key, limits, route.isCharged ? 1 : 0);
+    }
     if (isWork) {
       this.#refuseAsBefore(exchange, key, limits);
       exchange.uncharged = { limits, cost: { requests: 1, inputs: 0, tokens: 0 } };
@@ -82,18 +93,28 @@ export class RateGate {
 
   /**
    * After a failure: gives back the inputs and tokens of work that was not run, and charges the request whose body was
-   * refused before it could be. A request stays counted: it was made.
+   * refused before it could be. A request stays counted: it was made. What was refused before its key was looked at costs
+   * nothing, and is told the limits. Throws RequestError `rate_limit_exceeded` when the limit of requests forbids it.
    */
-  afterFailure(exchange: Exchange, error: RequestError): void {
+  async afterFailure(exchange: Exchange, error: RequestError): Promise<void> {
     const { key, charge, uncharged } = exchange;
     if (key === null) return;
-    if (uncharged !== null && error.code !== 'rate_limit_exceeded') {
-      exchange.uncharged = null;
-      this.#store.charge(key.id, unlimited, uncharged.cost).catch(() => {});
+    if (charge !== null && isNotRun(error)) {
+      exchange.charge = null;
+      this.#correct(key.id, charge.limits, -charge.cost.inputs, -charge.cost.tokens);
     }
-    if (charge === null || !isNotRun(error)) return;
-    exchange.charge = null;
-    this.#correct(key.id, charge.limits, -charge.cost.inputs, -charge.cost.tokens);
+    exchange.uncharged = null;
+    if (exchange.usage !== null) return;
+    const limits = this.#limitsOf(key);
+    const cost = uncharged?.cost ?? nothing;
+    const isPlain = limits.inputs === null && limits.tokens === null;
+    const charged = isPlain
+      ? this.#chargeRequest(exchange, key, limits, cost.requests)
+      : this.#charge(exchange, key, limits, cost);
+    await charged.catch((refusal: RequestError) => {
+      // A store that is away is no reason to say something else than what was wrong.
+      if (refusal.code === 'rate_limit_exceeded') throw refusal;
+    });
   }
 
   #limitsOf(key: KeyRecord): WorkLimits {
@@ -105,8 +126,7 @@ export class RateGate {
     };
   }
 
-  async #chargeRequest(exchange: Exchange, key: KeyRecord, limits: WorkLimits): Promise<void> {
-    const cost = exchange.route.isCharged ? 1 : 0;
+  async #chargeRequest(exchange: Exchange, key: KeyRecord, limits: WorkLimits, cost: number): Promise<void> {
     const points = limits.requests ?? 0;
     const outcome = await this.#store.consume(key.id, { points, windowSeconds }, cost);
     const used = { requests: points - outcome.remaining, inputs: 0, tokens: 0 };
@@ -124,22 +144,26 @@ export class RateGate {
     const over = unit ?? 'requests';
     const refusal = usedUp(over, limits[over] ?? 0, cost[over], resetMs);
     // What no request could get: later ones need not be read.
-    if (used[over] >= (limits[over] ?? 0)) this.#remember(key, limits, refusal, resetMs);
+    if (used[over] >= (limits[over] ?? 0)) this.#remember(exchange.usage, key, refusal);
     refuse(exchange, refusal);
   }
 
-  #remember(key: KeyRecord, limits: WorkLimits, refusal: Refusal, resetMs: number): void {
+  #remember(usage: KnownRefusal['usage'], key: KeyRecord, refusal: Refusal): void {
     if (this.#refusals.size > 10_000) this.#refusals.clear();
-    const until = performance.now() + Math.min(refusalMs, resetMs);
-    this.#refusals.set(key.id, { until, limits: JSON.stringify(limits), refusal });
+    const at = performance.now();
+    const until = at + Math.min(refusalMs, usage.resetMs);
+    this.#refusals.set(key.id, { at, until, limits: JSON.stringify(usage.limits), usage, refusal });
   }
 
   #refuseAsBefore(exchange: Exchange, key: KeyRecord, limits: WorkLimits): void {
     const known = this.#refusals.get(key.id);
     if (!known) return;
+    const now = performance.now();
     // A limit that was raised counts at once.
-    if (known.until > performance.now() && known.limits === JSON.stringify(limits))
+    if (known.until > now && known.limits === JSON.stringify(limits)) {
+      exchange.usage = { ...known.usage, resetMs: Math.max(0, known.usage.resetMs - (now - known.at)) };
       refuse(exchange, known.refusal);
+    }
     this.#refusals.delete(key.id);
   }
 
@@ -162,6 +186,7 @@ export class RateGate {
   }
 }
 
+const nothing: WorkCost = { requests: 0, inputs: 0, tokens: 0 };
 const unlimited: WorkLimits = { windowSeconds, requests: null, inputs: null, tokens: null };
 
 /** Errors that say that no model has worked on the request. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Role } from '@er-gateway/shared/config/schema';
+import type { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Job } from '@er-gateway/shared/scheduler-protocol';
 import type { KeyRecord, WorkCost, WorkLimits, WorkUnit } from '@er-gateway/shared/state/store';
 import type { Request, Response } from 'express';
@@ -30,6 +31,8 @@ export interface AdminChange {
   key_ids: string[];
   /** What they were given. */
   settings?: Record<string, unknown>;
+  /** Left out of a change that was made. `unknown`: it was sent to the store, which has not answered (yet). */
+  applied?: false | 'unknown';
 }
 
 /** What a request has cost its key, and by which limits it was judged. */
@@ -86,6 +89,10 @@ export class Exchange {
   isRecorded = false;
   /** Keeps the record, then calls `then`; set by the recorder. */
   onAnswered: (then: () => void) => void = then => then();
+  /** Why its body will not come whole; null as long as it may. */
+  broken: RequestError | null = null;
+  /** Whoever reads the body hears of that here. */
+  onBroken: (error: RequestError) => void = () => {};
 
   constructor(req: Request, res: Response, route: Route, callers: CallerView) {
     this.req = req;
@@ -95,6 +102,7 @@ export class Exchange {
     this.address = callers.callerAddress(req);
     this.isSecure = callers.isSecure(req);
     const wanted = req.headers['x-request-id'];
+    current.set(connectionOf(req), this);
     this.id = typeof wanted === 'string' && acceptableId.test(wanted) ? wanted : randomUUID();
     const hangUp = new AbortController();
     this.signal = hangUp.signal;
@@ -102,7 +110,22 @@ export class Exchange {
       if (!res.writableEnded) hangUp.abort(new ClientGone());
     });
   }
+
+  /** The rest of the body is no body, or does not come. The connection ends with the answer. */
+  breakOff(error: RequestError): void {
+    this.broken = error;
+    if (this.req.httpVersionMajor === 1 && !this.res.headersSent) this.res.setHeader('connection', 'close');
+    this.onBroken(error);
+  }
 }
+
+/** The newest exchange of each connection of HTTP/1.1, and of each stream of HTTP/2. */
+const current = new WeakMap<object, Exchange>();
+
+const connectionOf = (req: Request): object => (req as { stream?: object }).stream ?? req.socket;
+
+/** The exchange that came last on a connection of HTTP/1.1 or a stream of HTTP/2. */
+export const exchangeOn = (connection: object): Exchange | undefined => current.get(connection);
 
 /** Ends an answer: whoever sends its last byte does it here, because the record is kept first. */
 export function endAnswer(

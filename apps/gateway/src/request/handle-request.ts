@@ -13,7 +13,7 @@ import type { SchedulerClient } from '../scheduler-client.ts';
 import { authenticate } from './authenticate.ts';
 import type { CallerView } from './caller-address.ts';
 import type { RateGate } from './charge-rate-limit.ts';
-import { Exchange, type Route } from './exchange.ts';
+import { ClientGone, Exchange, type Route } from './exchange.ts';
 import type { FailureGuard } from './failure-guard.ts';
 import { checkModelAllowed } from './key-grants.ts';
 import { asObject, parseBody } from './parse-body.ts';
@@ -60,10 +60,15 @@ export function handleRequest(
         await rateGate.admit(exchange, isWork);
         exchange.timings.end();
       }
+      if (exchange.broken) throw exchange.broken;
       await work(exchange);
     } catch (error) {
-      rateGate.afterFailure(exchange, toRequestError(error));
-      sendError(exchange, error, logger);
+      const charged = rateGate.afterFailure(exchange, toRequestError(error));
+      const refusal = await charged.then(
+        () => error,
+        overLimit => overLimit,
+      );
+      sendError(exchange, error instanceof ClientGone ? error : refusal, logger);
     }
   };
 }

@@ -89,6 +89,7 @@ function collect(exchange: Exchange, maxBytes: number): Promise<Buffer> {
     source.once('end', () => finish(stream?.closed ? new ClientGone() : null));
     decoder?.once('error', () => finish(invalid(`The body is not valid ${encoding}.`)));
     req.once('error', () => finish(new ClientGone()));
+    exchange.onBroken = finish;
     signal.addEventListener('abort', () => finish(new ClientGone()), { once: true });
   });
 }

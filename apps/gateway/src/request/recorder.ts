@@ -1,5 +1,6 @@
 import type { AuditWriter } from '@er-gateway/shared/audit/audit-writer';
 import { errorCatalogue } from '@er-gateway/shared/errors/catalogue';
+import type { RequestError } from '@er-gateway/shared/errors/request-error';
 import { toRouteLabel } from '@er-gateway/shared/metrics/definitions';
 import type { GatewayMetrics } from '@er-gateway/shared/metrics/gateway-metrics';
 import type { RequestTracer } from '../tracing/request-tracer.ts';
@@ -39,6 +40,35 @@ export class Recorder {
       if (!exchange.res.headersSent) exchange.timings.fail();
       this.#record(exchange, cutStatus(exchange));
     });
+  }
+
+  /** Keeps the record of what was refused before it was a request. */
+  refused(id: string, address: string, { status, code }: RequestError): void {
+    this.#metrics.requests.inc({ route: 'other', status: String(status) });
+    this.#metrics.errors.inc({ code });
+    this.#audit.append({
+      time: new Date().toISOString(),
+      request_id: id,
+      key_id: null,
+      key_name: null,
+      address: address || null,
+      route: 'none',
+      status,
+      code,
+    } as { time: string });
+  }
+
+  /** Tells what became of a change whose request has its line already: its client left before the store answered. */
+  tellChange({ id, key, address, change }: Exchange): void {
+    this.#audit.append({
+      time: new Date().toISOString(),
+      event: 'change',
+      request_id: id,
+      key_id: key?.id ?? null,
+      key_name: key?.name ?? null,
+      address: address || null,
+      change,
+    } as { time: string });
   }
 
   #record(exchange: Exchange, status: number, then = () => {}): void {

@@ -28,7 +28,7 @@ export async function sendAnswer(
   const parts: Iterator<string | Buffer> = (whole ? [body] : body)[Symbol.iterator]();
   const first = takeUpTo(parts, wholeUpToBytes);
   const mayCompress = !isDense && first.body.length >= worthCompressingBytes;
-  if (mayCompress) res.setHeader('vary', 'accept-encoding');
+  if (mayCompress) res.vary('accept-encoding');
   const coding = mayCompress ? chooseCoding(req.headers['accept-encoding']) : null;
   if (first.isLast && coding === null) return sendWhole(exchange, 200, first.body, contentType);
 

@@ -9,7 +9,7 @@ import {
 } from '@er-gateway/shared/keys/key-grants';
 import type { Express } from 'express';
 import type { z } from 'zod';
-import { KeyAdmin } from '../keys/key-admin.ts';
+import { KeyAdmin, type TellChange } from '../keys/key-admin.ts';
 import type { AdminChange, Exchange, Route } from '../request/exchange.ts';
 import { handleRequest, type RequestDependencies } from '../request/handle-request.ts';
 import { asObject, parseBody } from '../request/parse-body.ts';
@@ -18,7 +18,7 @@ import { sendWhole } from '../request/send-answer.ts';
 
 /** `/admin/keys` and below: keys are listed, made, changed, rotated, revoked and imported, by admins. */
 export function addKeyRoutes(app: Express, dependencies: RequestDependencies): void {
-  const { config, store } = dependencies;
+  const { config, store, recorder } = dependencies;
   const admin = new KeyAdmin(store);
   const on = (
     method: 'get' | 'post' | 'patch' | 'delete',
@@ -33,48 +33,43 @@ export function addKeyRoutes(app: Express, dependencies: RequestDependencies): v
   };
   const read = async <Body>(exchange: Exchange, schema: z.ZodType<Body>): Promise<Body> =>
     parseBody(schema, asObject(await readJsonBody(exchange, config.gateway.max_body_bytes)));
-  const note = (exchange: Exchange, action: AdminChange['action'], keyIds: string[], settings?: object) => {
-    exchange.change = { action, key_ids: keyIds, ...(settings && { settings: { ...settings } }) };
-  };
+  const note =
+    (exchange: Exchange, action: AdminChange['action'], settings?: object): TellChange =>
+    (keyIds, applied) => {
+      exchange.change = {
+        action,
+        key_ids: keyIds,
+        ...(settings && { settings: { ...settings } }),
+        ...(applied !== true && { applied }),
+      };
+      if (exchange.isRecorded) recorder.tellChange(exchange);
+    };
 
   on('get', '/admin/keys', async exchange => send(exchange, 200, { keys: await admin.list() }));
   on('post', '/admin/keys', async exchange => {
     const settings = await read(exchange, newKeySchema);
     checkModels(settings.models, config);
-    const made = await admin.create(settings);
-    note(exchange, 'create', [made.id], settings);
-    send(exchange, 201, made);
+    send(exchange, 201, await admin.create(settings, note(exchange, 'create', settings)));
   });
   on('post', '/admin/keys/import', async exchange => {
     const wanted = await read(exchange, keyImportSchema);
     for (const { models } of wanted.keys) checkModels(models, config);
-    const done = await admin.import(wanted);
-    note(
-      exchange,
-      'import',
-      done.imported.map(({ id }) => id),
-    );
-    send(exchange, 200, done);
+    send(exchange, 200, await admin.import(wanted, note(exchange, 'import')));
   });
   on('get', '/admin/keys/:id', async (exchange, id) => send(exchange, 200, await admin.show(id)));
   on('patch', '/admin/keys/:id', async (exchange, id) => {
     const change = await read(exchange, keyChangeSchema);
     checkModels(change.models, config);
-    const changed = await admin.update(id, change);
-    note(exchange, 'update', [id], change);
-    send(exchange, 200, changed);
+    send(exchange, 200, await admin.update(id, change, note(exchange, 'update', change)));
   });
   on('delete', '/admin/keys/:id', async (exchange, id) => {
-    const revoked = await admin.revoke(id);
-    note(exchange, 'revoke', [id]);
-    send(exchange, 200, revoked);
+    send(exchange, 200, await admin.revoke(id, note(exchange, 'revoke')));
   });
   on('post', '/admin/keys/:id/rotate', async (exchange, id) => {
     const hasBody = exchange.req.headers['content-type'] !== undefined;
     const rotation = hasBody ? await read(exchange, keyRotationSchema) : keyRotationSchema.parse({});
-    const rotated = await admin.rotate(id, rotation.grace_seconds);
-    note(exchange, 'rotate', [id], rotation);
-    send(exchange, 200, rotated);
+    const tell = note(exchange, 'rotate', rotation);
+    send(exchange, 200, await admin.rotate(id, rotation.grace_seconds, tell));
   });
   const others: Route = { name: '/admin/keys', access: 'admin', isCharged: false, dialect: null };
   const refuse = ({ req }: Exchange) => {

@@ -45,6 +45,14 @@ export function createProxy(
         const exchange = exchanges.get(req);
         proxyRequest.setHeader('x-forwarded-for', exchange?.address ?? '');
         proxyRequest.setHeader('x-forwarded-proto', exchange?.isSecure ? 'https' : 'http');
+        if (exchange) {
+          const { onBroken } = exchange;
+          exchange.onBroken = error => {
+            onBroken(error);
+            proxyRequest.destroy();
+          };
+          if (exchange.broken) proxyRequest.destroy();
+        }
         const trace = exchange?.trace;
         if (trace) proxyRequest.setHeader('traceparent', trace.traceparent);
         proxyRequest.removeHeader('cookie');
@@ -86,6 +94,7 @@ export function createProxy(
     exchanges.set(req, exchange);
     if (req.httpVersionMajor === 2) sayHowBodyEnds(req as unknown as Http2ServerRequest);
     recordBeforeEnd(exchange);
+    exchange.onBroken = error => sendError(exchange, error, logger);
     exchange.timings.enter('upstream');
     await proxy(exchange.req, exchange.res, () => {});
   };
@@ -122,9 +131,10 @@ function recordBeforeEnd(exchange: Exchange): void {
 
 /** The path without `api_key`: our key is none of the target's business. */
 function withoutKey(path: string): string {
-  const [pathname = '', query] = path.split('?', 2);
-  if (query === undefined) return pathname;
-  const parameters = new URLSearchParams(query);
+  const mark = path.indexOf('?');
+  if (mark < 0) return path;
+  const pathname = path.slice(0, mark);
+  const parameters = new URLSearchParams(path.slice(mark));
   parameters.delete('api_key');
   return parameters.size > 0 ? `${pathname}?${parameters}` : pathname;
 }

@@ -1,6 +1,8 @@
+import { workUnits } from '@er-gateway/shared/state/store';
 import cors from 'cors';
 import type { RequestHandler } from 'express';
 import type { CallerView } from '../request/caller-address.ts';
+import { type Exchange, endAnswer } from '../request/exchange.ts';
 
 /** Answer headers that a page may read, beside those that browsers always show. */
 const exposed = [
@@ -8,9 +10,7 @@ const exposed = [
   'server-timing',
   'retry-after',
   'retry-after-ms',
-  'x-ratelimit-limit-requests',
-  'x-ratelimit-remaining-requests',
-  'x-ratelimit-reset-requests',
+  ...workUnits.flatMap(unit => ['limit', 'remaining', 'reset'].map(what => `x-ratelimit-${what}-${unit}`)),
   'x-er-engine',
   'x-er-cache',
   'x-er-truncated',
@@ -20,7 +20,7 @@ const preflightSeconds = 7200;
 
 /**
  * Lets pages of these origins call from a browser (`gateway.cors_origins`); their questions (preflight requests) carry no
- * key and are answered before one is asked for. Cookies are never part of it: a page sends a key of its own.
+ * key and are answered before one is asked for, by answerPreflight. Cookies are never part of it: a page sends a key of its own.
  */
 export const allowOrigins = (origins: readonly string[]): RequestHandler =>
   cors({
@@ -28,8 +28,14 @@ export const allowOrigins = (origins: readonly string[]): RequestHandler =>
     methods: ['GET', 'POST'],
     exposedHeaders: exposed,
     maxAge: preflightSeconds,
-    optionsSuccessStatus: 204,
+    preflightContinue: true,
   });
+
+/** Answers a browser's question, whose headers are there already, with a record as every request has one. */
+export function answerPreflight(exchange: Exchange): void {
+  exchange.res.writeHead(204, { 'x-request-id': exchange.id, 'content-length': 0 });
+  endAnswer(exchange);
+}
 
 /** Tells browsers to come over HTTPS only, on answers that go over HTTPS (`gateway.tls.hsts_seconds`; RFC 6797). */
 export function sendHsts(seconds: number, { isSecure }: CallerView): RequestHandler {

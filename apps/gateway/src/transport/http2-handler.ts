@@ -4,7 +4,8 @@ import {
   Http2ServerRequest,
   Http2ServerResponse,
 } from 'node:http2';
-import express, { type Express, type Request, type Response } from 'express';
+import express, { type Request, type Response } from 'express';
+import type { GatewayApp } from '../app.ts';
 
 /** What an HTTP/2 server needs to serve an Express application. */
 export interface Http2Handler {
@@ -18,7 +19,7 @@ export interface Http2Handler {
  * HTTP/1.1 (express #5462): for the time in which it does so, it finds prototypes here that have Express's methods over
  * Node's HTTP/2 classes. The requests are of these classes already, so nothing of them changes.
  */
-export function createHttp2Handler(app: Express): Http2Handler {
+export function createHttp2Handler({ app, answerUnrouted }: GatewayApp): Http2Handler {
   const own = { app: { configurable: true, enumerable: true, writable: true, value: app } };
   class ExpressRequest extends Http2ServerRequest {}
   class ExpressResponse extends Http2ServerResponse {}
@@ -35,11 +36,12 @@ export function createHttp2Handler(app: Express): Http2Handler {
     Http2ServerRequest: ExpressRequest,
     Http2ServerResponse: ExpressResponse as typeof Http2ServerResponse,
     handle: (req, res) => {
+      req.url ??= ''; // a CONNECT has none
       req.headers.host ??= req.headers[':authority'];
       app.request = ExpressRequest.prototype as unknown as Request;
       app.response = ExpressResponse.prototype as unknown as Response;
       try {
-        app(req as never, res as never);
+        app(req as never, res as never, error => answerUnrouted(error, req as never, res as never));
       } finally {
         app.request = request;
         app.response = response;

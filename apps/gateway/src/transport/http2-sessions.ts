@@ -1,4 +1,6 @@
 import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import { exchangeOn } from '../request/exchange.ts';
+import { requestTimeout } from './broken-requests.ts';
 import type { ConnectionLimits } from './connections.ts';
 
 /** Error codes of HTTP/2 (RFC 9113, section 7). */
@@ -54,7 +56,12 @@ export class Http2Sessions {
     session.on('stream', (stream: ServerHttp2Stream) => {
       const now = performance.now();
       watch.hadStream = true;
-      watch.streams.set(stream, { openedAt: now, waiting: 0, stalledSince: now });
+      const seen = { openedAt: now, waiting: 0, stalledSince: now };
+      watch.streams.set(stream, seen);
+      // A reader that keeps pace may leave as much waiting at each look, of parts of one length.
+      stream.on('drain', () => {
+        seen.stalledSince = performance.now();
+      });
       stream.once('close', () => {
         watch.streams.delete(stream);
         if (watch.streams.size === 0) watch.idleSince = performance.now();
@@ -74,8 +81,7 @@ export class Http2Sessions {
     const { headerMs, keepAliveMs } = this.#limits;
     for (const [session, watch] of this.#sessions) {
       watch.controlFrames = 0;
-      for (const [stream, seen] of watch.streams)
-        if (this.#isOverdue(stream, seen, now)) stream.close(cancelled);
+      for (const [stream, seen] of watch.streams) if (this.#isOverdue(stream, seen, now)) refuse(stream);
       const idleMs = watch.streams.size === 0 ? now - watch.idleSince : 0;
       if (!watch.hadStream && idleMs > headerMs) session.destroy();
       else if (idleMs > keepAliveMs) session.close();
@@ -100,7 +106,16 @@ export class Http2Sessions {
     const waiting = stream.writableFinished ? 0 : stream.writableLength;
     if (waiting === 0 || waiting !== seen.waiting) seen.stalledSince = now;
     seen.waiting = waiting;
-    const isBodyLate = !stream.endAfterHeaders && !stream.readableEnded && now - seen.openedAt > bodyMs;
-    return isBodyLate || now - seen.stalledSince > sendMs;
+    return (isBodyOpen(stream) && now - seen.openedAt > bodyMs) || now - seen.stalledSince > sendMs;
   }
+}
+
+const isBodyOpen = (stream: ServerHttp2Stream) => !stream.endAfterHeaders && !stream.readableEnded;
+
+/** Answers a request whose body does not come; at the next look, and for all else that is overdue, its stream is reset. */
+function refuse(stream: ServerHttp2Stream): void {
+  const exchange = exchangeOn(stream);
+  if (exchange && isBodyOpen(stream) && !stream.headersSent && exchange.broken === null)
+    exchange.breakOff(requestTimeout());
+  else stream.close(cancelled);
 }
