@@ -49,6 +49,9 @@ describe('npm run models', () => {
     await waitFor('both replicas', async () => (await models()).every(({ isReady }) => isReady), {
       timeoutMs: 30_000,
     });
+    // A process that died of a model that was still loading would have been started again, unseen.
+    const restarted = (await listProcesses(stack)).filter(({ pm2_env }) => pm2_env.restart_time > 0);
+    assert.deepEqual(restarted, []);
     const running = load();
     await running.answersMore(50);
     const seen = await models();

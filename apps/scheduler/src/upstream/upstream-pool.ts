@@ -236,6 +236,7 @@ export class UpstreamPool {
   }
 
   async #watch(upstream: Upstream): Promise<void> {
+    await null; // whoever makes this pool has it before it is told of a change
     const seen = () => `${upstream.isAvailable(performance.now())} ${reasonOf(upstream)}`;
     const stepOf = () =>
       upstream.isAvailable(performance.now()) ? null : (this.#options.describeProcess()?.text ?? null);
