@@ -319,6 +319,21 @@ describe('a server that comes, goes and returns', () => {
     assert.deepEqual(events, ['up', 'down', 'up']);
   });
 
+  test('is told which calls a predecessor had already', async () => {
+    const seen: boolean[] = [];
+    const wait: FrameMethod = (_params, { isRepeated }) => {
+      seen.push(isRepeated);
+      return new Promise(() => {});
+    };
+    const first = await serve({ wait });
+    const call = client().call('wait', null, { timeoutMs });
+    await waitFor('the first server to have it', () => seen.length === 1);
+    await first.server.close();
+    await serve({ wait: async (_params, { isRepeated }) => isRepeated });
+    assert.equal(await call, true);
+    assert.deepEqual(seen, [false]);
+  });
+
   test('does not get a call again that was given up meanwhile', async () => {
     const { calls, method } = hanging();
     const first = await serve({ hang: method });

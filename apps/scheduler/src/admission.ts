@@ -6,10 +6,13 @@ const longestRetryAfterMs = 60_000;
 /** Part of the cap that any key may fill; beyond it only keys that hold less than an even part of the cap get permits. */
 const commonPart = 0.8;
 
-/** Whose work it is, and which part of the cap its key may take up (all of it when absent). */
 export interface AdmissionRequest {
+  /** Whose work it is. */
   keyId: string;
-  concurrencyShare?: number;
+  /** Part of the cap that the key may take up; all of it when absent. */
+  concurrencyShare?: number | undefined;
+  /** It had a permit before this process started, and gets one again: else newcomers would take the permits of what is replayed. */
+  isAdmitted?: boolean;
 }
 
 /**
@@ -32,7 +35,22 @@ export class Admission {
    * Runs `work` under a permit. Throws RequestError at once when none is left for this key: `overloaded`, or
    * `rate_limit_exceeded` when it is the key that has taken up its share.
    */
-  async run<T>({ keyId, concurrencyShare = 1 }: AdmissionRequest, work: () => Promise<T>): Promise<T> {
+  async run<T>(request: AdmissionRequest, work: () => Promise<T>): Promise<T> {
+    const { keyId } = request;
+    if (!request.isAdmitted) this.#refuseWithoutPermit(request);
+    this.inFlight++;
+    this.#byKey.set(keyId, (this.#byKey.get(keyId) ?? 0) + 1);
+    try {
+      return await work();
+    } finally {
+      this.inFlight--;
+      const left = (this.#byKey.get(keyId) ?? 1) - 1;
+      if (left > 0) this.#byKey.set(keyId, left);
+      else this.#byKey.delete(keyId);
+    }
+  }
+
+  #refuseWithoutPermit({ keyId, concurrencyShare = 1 }: AdmissionRequest): void {
     const own = this.#byKey.get(keyId) ?? 0;
     if (this.inFlight >= this.capacity) {
       throw this.#refusal(
@@ -56,16 +74,6 @@ export class Admission {
         `This key has ${own} of the ${this.inFlight} requests that are in flight here; what is left up to the limit of ${this.capacity} is for other keys.`,
         'or raise limits.concurrency',
       );
-    }
-    this.inFlight++;
-    this.#byKey.set(keyId, own + 1);
-    try {
-      return await work();
-    } finally {
-      this.inFlight--;
-      const left = (this.#byKey.get(keyId) ?? 1) - 1;
-      if (left > 0) this.#byKey.set(keyId, left);
-      else this.#byKey.delete(keyId);
     }
   }
 

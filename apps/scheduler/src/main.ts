@@ -29,7 +29,7 @@ void runProcess('scheduler', async ({ config, logger, onStop }) => {
   const server = new FrameServer({
     path: runPaths.scheduler(config.run_dir),
     methods: {
-      run: (params: RunParams, { signal }) => scheduler.run(params, signal),
+      run: (params: RunParams, { signal, isRepeated }) => scheduler.run(params, signal, isRepeated),
       drain: (params: DrainParams, { signal }) => scheduler.drain(params, signal),
       feedback: (params: FeedbackParams) => scheduler.takeFeedback(params),
     },

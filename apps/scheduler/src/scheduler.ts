@@ -99,10 +99,20 @@ export class Scheduler {
     );
   }
 
-  /** Runs one job. Throws RequestError; an abort of `signal` (the caller left) ends its work upstream too. */
-  async run<AnyJob extends Job>(params: RunParams<AnyJob>, signal: AbortSignal): Promise<ResultOf<AnyJob>> {
+  /**
+   * Runs one job; `isRepeated` when a predecessor of this process has taken it on already. Throws RequestError; an abort of
+   * `signal` (the caller left) ends its work upstream too.
+   */
+  async run<AnyJob extends Job>(
+    params: RunParams<AnyJob>,
+    signal: AbortSignal,
+    isRepeated = false,
+  ): Promise<ResultOf<AnyJob>> {
+    const { keyId, concurrencyShare } = params;
     try {
-      const result = await this.#admission.run(params, () => this.#runWithDeadline(params, signal));
+      const result = await this.#admission.run({ keyId, concurrencyShare, isAdmitted: isRepeated }, () =>
+        this.#runWithDeadline(params, signal),
+      );
       this.#usage.add(params.job, params.keyId, result.promptTokens);
       this.#answered.remember(params.job, result, params.keyId, params.requestId);
       return result;

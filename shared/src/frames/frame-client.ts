@@ -110,7 +110,7 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
     try {
       if (call.timesSent >= mostTimesSent) throw this.#unavailable();
       call.timesSent++;
-      this.#writer?.write(call.message);
+      this.#writer?.write(call.timesSent > 1 ? [...call.message, true] : call.message);
     } catch (error) {
       call.reject(error as Error);
     }

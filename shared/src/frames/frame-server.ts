@@ -8,6 +8,8 @@ import type { ClientMessage, ServerMessage } from './messages.ts';
 export interface CallContext {
   /** Aborts when the caller cancels or its connection closes. */
   signal: AbortSignal;
+  /** The call was sent before, to a predecessor of this server that died or on a connection that broke. */
+  isRepeated: boolean;
 }
 
 export type FrameMethod = (params: never, context: CallContext) => Promise<unknown>;
@@ -92,14 +94,14 @@ export class FrameServer {
   async #answer(
     writer: FrameWriter,
     calls: Map<number, AbortController>,
-    [, id, method, params]: Extract<ClientMessage, ['call', ...unknown[]]>,
+    [, id, method, params, isRepeated = false]: Extract<ClientMessage, ['call', ...unknown[]]>,
   ): Promise<void> {
     const controller = new AbortController();
     calls.set(id, controller);
     try {
       const run = this.#options.methods[method];
       if (!run) throw new Error(`no method ${method}`);
-      const value = await run(params as never, { signal: controller.signal });
+      const value = await run(params as never, { signal: controller.signal, isRepeated });
       if (!controller.signal.aborted) writer.write(['result', id, value] satisfies ServerMessage);
     } catch (error) {
       if (controller.signal.aborted) return;

@@ -1,7 +1,9 @@
 import type { PlainError } from '../errors/request-error.ts';
 
-/** What a client sends: a call, or the end of interest in one. */
-export type ClientMessage = ['call', id: number, method: string, params: unknown] | ['cancel', id: number];
+/** What a client sends: a call, which says so when it was sent on an earlier connection already, or the end of interest in one. */
+export type ClientMessage =
+  | ['call', id: number, method: string, params: unknown, isRepeated?: boolean]
+  | ['cancel', id: number];
 
 /** What a server sends: the end of a call, one way or the other, or news that nobody asked for. */
 export type ServerMessage =

@@ -29,6 +29,15 @@ test('a permit comes back however the work ends, and a share is one request at l
   assert.equal(admission.inFlight, 0);
 });
 
+test('what had a permit before gets one again, whoever has taken the others meanwhile', async () => {
+  const admission = new Admission(2);
+  for (let time = 0; time < 2; time++) void admission.run({ keyId: 'newcomer' }, never);
+  await assert.rejects(admission.run({ keyId: 'newcomer' }, never), { code: 'overloaded' });
+  const replayed = { keyId: 'earlier', concurrencyShare: 0.001, isAdmitted: true };
+  assert.equal(await admission.run(replayed, async () => admission.inFlight), 3);
+  assert.equal(admission.inFlight, 2);
+});
+
 test('a key alone may take up the whole cap; beside others not more than its even part of the last fifth', async () => {
   const alone = new Admission(10);
   for (let time = 0; time < 10; time++) void alone.run({ keyId: 'flood' }, never);
