@@ -19,8 +19,15 @@ export interface RunParams<AnyJob extends Job = Job> {
   noStore: boolean;
   /** When the caller stops waiting, Unix time in milliseconds. */
   deadlineAt: number;
-  /** W3C Trace Context, for the model server; absent when traces are off. */
-  traceparent?: string;
+  /** For the model server; absent when traces are off. */
+  trace?: TraceHeaders;
+}
+
+/** Where a request is in a trace, as headers for those that it is passed on to (https://www.w3.org/TR/trace-context/). */
+export interface TraceHeaders {
+  traceparent: string;
+  /** What the tracers before this one have added; absent when there is nothing. */
+  tracestate?: string;
 }
 
 /**

@@ -87,8 +87,10 @@ export function createApp(dependencies: RequestDependencies, draining: () => Abo
   for (const role of roles) {
     const path = `/engines/${role}`;
     const route: Route = { name: path, access: 'admin', isCharged: false, dialect: null };
-    const [target = ''] = config.models[role].upstreams;
-    const proxy = createProxy({ name: `${role} model server`, target, prefix: '' }, logger);
+    const { upstreams, served_name: servedName } = config.models[role];
+    const [target = ''] = upstreams;
+    const model = { servedName, host: new URL(target).host };
+    const proxy = createProxy({ name: `${role} model server`, target, prefix: '', model }, logger);
     app.use(path, handleRequest(route, dependencies, proxy));
   }
 

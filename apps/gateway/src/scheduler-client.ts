@@ -52,7 +52,7 @@ export class SchedulerClient {
       noStore: exchange.wishes.noStore,
       deadlineAt: Math.ceil(Date.now() + remainingMs),
     };
-    if (exchange.trace) params.traceparent = exchange.trace.traceparent;
+    if (exchange.trace) params.trace = exchange.trace.headers;
     return this.#frames.call('run', params, {
       timeoutMs: remainingMs,
       timeoutError: () =>

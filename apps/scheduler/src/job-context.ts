@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '@er-gateway/shared/scheduler-protocol';
 import type { PriorityClass } from './queue/item.ts';
 
 /** What every job gets beside itself. */
@@ -15,8 +16,8 @@ export interface JobContext {
   arrivedAt: number;
   /** Aborts when the caller hangs up or its deadline passes. */
   signal: AbortSignal;
-  /** For the model server (W3C Trace Context); undefined when traces are off. */
-  traceparent?: string | undefined;
+  /** For the model server; undefined when traces are off. */
+  trace?: TraceHeaders | undefined;
   /** What the caller calls its inputs, for errors; the model's usual name when absent. */
   field?: string;
 }

@@ -62,7 +62,7 @@ export class ModelLane {
     const results = new Array<ItemResult>(inputs.length);
     const waiting: { item: Item; waiter: Waiter }[] = [];
     const fresh: Item[] = [];
-    const job = { traceparent: context.traceparent };
+    const job = { trace: context.trace };
     let cacheHits = 0;
 
     await new Promise<void>((resolve, reject) => {

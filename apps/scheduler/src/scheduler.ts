@@ -140,7 +140,7 @@ export class Scheduler {
     const leave = () => deadline.abort(signal.reason);
     signal.addEventListener('abort', leave, { once: true });
     try {
-      const { requestId, keyId, priority, weight = 1, noStore, deadlineAt, traceparent } = params;
+      const { requestId, keyId, priority, weight = 1, noStore, deadlineAt, trace } = params;
       const arrivedAt = performance.now();
       const context = {
         requestId,
@@ -150,7 +150,7 @@ export class Scheduler {
         noStore,
         deadlineAt,
         arrivedAt,
-        traceparent,
+        trace,
         signal: deadline.signal,
       };
       return (await this.#dispatch(params.job, context)) as ResultOf<AnyJob>;

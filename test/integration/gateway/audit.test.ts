@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { type AuditRecord, searchAudit } from '@er-gateway/shared/audit/search-audit';
 import { verifyAudit } from '@er-gateway/shared/audit/verify-audit';
 import { type FakeModel, startFakeModel } from '../../kit/fake-model.ts';
@@ -95,6 +96,12 @@ test('requests that are refused, streamed, compressed, proxied or public have th
   };
   const post = (body: unknown, headers = {}) => ({ method: 'POST', body: JSON.stringify(body), headers });
   const many = { input: Array.from({ length: 200 }, (_, index) => `text ${index}`) };
+  const asked = { input: secret, model: 'Qwen3-Embedding-0.6B' };
+  const packed = {
+    method: 'POST',
+    body: gzipSync(JSON.stringify({ input: 'a'.repeat(1000) })),
+    headers: { 'content-encoding': 'gzip' },
+  };
   const cases: [id: string, path: string, init: RequestInit, status: number, code: string | null][] = [
     [
       'r-401',
@@ -110,7 +117,9 @@ test('requests that are refused, streamed, compressed, proxied or public have th
     ['r-model', '/v1/embeddings', post({ input: 'a', model: 'x' }), 404, 'model_not_found'],
     ['r-stream', '/v1/embeddings', post(many, { 'accept-encoding': 'identity' }), 200, null],
     ['r-gzip', '/v1/embeddings', post(many, { 'accept-encoding': 'gzip' }), 200, null],
+    ['r-packed', '/v1/embeddings', packed, 200, null],
     ['r-proxy', '/engines/embedding/v1/models', {}, 200, null],
+    ['r-engine', '/engines/embedding/v1/embeddings', post(asked), 200, null],
     ['r-health', '/health', {}, 200, null],
     ['r-head', '/v1/models', { method: 'HEAD' }, 200, null],
   ];
@@ -120,8 +129,14 @@ test('requests that are refused, streamed, compressed, proxied or public have th
     assert.deepEqual([record.status, record.code], [status, code], id);
     if (status === 200 && id !== 'r-head') assert.ok(Number(record.bytes_out) > 0, id);
   }
-  const [streamed, packed] = [await recordOf('r-stream'), await recordOf('r-gzip')];
-  assert.ok(Number(packed.bytes_out) < Number(streamed.bytes_out), 'the bytes that were sent');
+  const [streamed, gzipped] = [await recordOf('r-stream'), await recordOf('r-gzip')];
+  assert.ok(Number(gzipped.bytes_out) < Number(streamed.bytes_out), 'the bytes that were sent');
+  assert.equal((await recordOf('r-packed')).bytes_in, packed.body.length, 'the bytes that came');
+  const { model, upstream, bytes_in: bytesIn } = await recordOf('r-engine');
+  assert.deepEqual(
+    [model, upstream, bytesIn],
+    ['Qwen3-Embedding-0.6B', [new URL(models[0]?.url ?? '').host], JSON.stringify(asked).length],
+  );
 });
 
 test('a client that leaves before its answer has a line of 499', async () => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type FakeModel, startFakeModel } from '../../kit/fake-model.ts';
 import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
+import { waitFor } from '../../kit/wait-for.ts';
 
 const maxBodyBytes = 100_000;
 const json = { 'content-type': 'application/json' };
@@ -264,6 +265,38 @@ test('a body of unknown length is refused at the cap, not after its end', async 
   const [first] = (await once(socket, 'data')) as [Buffer];
   socket.destroy();
   assert.match(String(first), /^HTTP\/1.1 413 /);
+});
+
+test('bodies over what a worker may hold are refused with 503, and taken when others are gone', async t => {
+  const large = await startSmallSystem({
+    embeddingUrls: [embedding.url],
+    rerankerUrls: [reranker.url],
+    env: { ER_GATEWAY_MAX_BODY_BYTES: String(16 * 1024 * 1024) },
+  });
+  const sockets: Socket[] = [];
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy();
+    await large.stop();
+  });
+  const begin = async () => {
+    const socket = connect(Number(new URL(large.url).port), '127.0.0.1');
+    sockets.push(socket);
+    socket.write(
+      `POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer ${large.key}\r\nContent-Length: ${16 * 1024 * 1024}\r\n\r\n`,
+    );
+    // All but the end: eight of them are as much as a worker holds, but for what a small one needs.
+    await new Promise(resolve => socket.write('x'.repeat(16 * 1024 * 1024 - 10), resolve));
+    return socket;
+  };
+  for (let time = 0; time < 8; time++) await begin();
+  const ninth = await begin();
+  const [first] = (await once(ninth, 'data')) as [Buffer];
+  assert.match(String(first), /^HTTP\/1.1 503 .*retry-after: 1\r.*"code":"overloaded"/s);
+  for (const socket of sockets) socket.destroy();
+  await waitFor('the memory to be free', async () => {
+    const answer = await large.post('/v1/embeddings', { input: 'x'.repeat(30) });
+    return answer.status === 200;
+  });
 });
 
 for (const [what, head] of [

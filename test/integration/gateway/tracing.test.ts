@@ -29,7 +29,10 @@ after(async () => {
 
 const traceId = (digit: string) => digit.repeat(32);
 const callersSpan = 'b7ad6b7169203331';
-const sampled = (digit: string) => ({ traceparent: `00-${traceId(digit)}-${callersSpan}-01` });
+const sampled = (digit: string) => ({
+  traceparent: `00-${traceId(digit)}-${callersSpan}-01`,
+  tracestate: `vendor=${digit}`,
+});
 
 /** The spans of a trace, when its request's own is among them. */
 const spansOf = (id: string) =>
@@ -75,6 +78,7 @@ test("a request goes on with its caller's trace: a span of it, and one of each s
   // Out: the model server sees the same trace, with our span as the parent.
   const { last } = (await models[0]?.seen()) ?? { last: null };
   assert.equal(last?.headers.traceparent, `00-${traceId('1')}-${root.spanId}-01`);
+  assert.equal(last?.headers.tracestate, 'vendor=1');
 });
 
 test('a stage that comes twice is drawn twice, each where it was', async () => {
@@ -100,6 +104,7 @@ test('a request that is passed on as it is carries the trace too', async () => {
   const [root] = (await spansOf(traceId('2'))).filter(({ parentSpanId }) => parentSpanId === callersSpan);
   const { last } = (await models[0]?.seen()) ?? { last: null };
   assert.equal(last?.headers.traceparent, `00-${traceId('2')}-${root?.spanId}-01`);
+  assert.equal(last?.headers.tracestate, 'vendor=2');
 });
 
 test('a refused request has its error code, and a failed one counts as an error', async () => {
@@ -123,7 +128,11 @@ test('what its caller does not trace, or the ratio leaves out, is not sent', asy
     { traceparent: `00-${traceId('5')}-${callersSpan}-00` },
   );
   await system.post('/v1/embeddings', { input: 'b' });
-  await system.post('/v1/embeddings', { input: 'c' }, { traceparent: '; drop table' });
+  await system.post(
+    '/v1/embeddings',
+    { input: 'c' },
+    { traceparent: '; drop table', tracestate: 'of=nobody' },
+  );
   await system.post('/v1/embeddings', { input: 'd' }, sampled('6'));
   await spansOf(traceId('6'));
   const known = new Set(['1', '2', '3', '4', '6', '9'].map(traceId));

@@ -48,7 +48,7 @@ function run(text: string, { keyId = 'a', timeoutMs = 60_000, signal = new Abort
     noStore: false,
     deadlineAt: Date.now() + timeoutMs,
     arrivedAt: performance.now(),
-    traceparent: undefined,
+    trace: undefined,
     signal,
   });
 }

@@ -14,10 +14,17 @@ const decoders = {
   zstd: createZstdDecompress,
 };
 
+/** Bodies of the largest size that this worker holds at once, and the least that it holds of small ones. */
+const mostBodies = 8;
+const leastHeldBytes = 64 * 1024 * 1024;
+
+/** Bytes of bodies that this worker holds, of requests whose answer has not ended. */
+let heldBytes = 0;
+
 /**
  * The request's JSON body, parsed. Stops reading at `maxBytes` (counted after decompression too, so that a small bomb
- * cannot grow). Throws RequestError: 415 for another type, charset or compression, 413 over the cap, 400 for no JSON and for
- * far too many values.
+ * cannot grow). Throws RequestError: 415 for another type, charset or compression, 413 over the cap, 503 while the bodies of
+ * others fill the memory that is for them, 400 for no JSON and for far too many values.
  */
 export async function readJsonBody(exchange: Exchange, maxBytes: number): Promise<unknown> {
   checkContentType(exchange.req.headers['content-type']);
@@ -69,7 +76,14 @@ function collect(exchange: Exchange, maxBytes: number): Promise<Buffer> {
     const decoder = createDecoder?.();
     const source: Readable = decoder ? req.pipe(decoder) : req;
     const chunks: Buffer[] = [];
+    const mostHeldBytes = Math.max(leastHeldBytes, mostBodies * maxBytes);
     let bytes = 0;
+    res.once('close', () => {
+      heldBytes -= bytes;
+    });
+    req.on('data', (chunk: Buffer) => {
+      exchange.bytesIn += chunk.length;
+    });
     const finish = (error: Error | null) => {
       source.off('data', onData);
       if (decoder) req.unpipe(decoder);
@@ -79,9 +93,10 @@ function collect(exchange: Exchange, maxBytes: number): Promise<Buffer> {
     };
     const onData = (chunk: Buffer) => {
       bytes += chunk.length;
-      exchange.bytesIn = bytes;
+      heldBytes += chunk.length;
       chunks.push(chunk);
       if (bytes > maxBytes) finish(tooLarge(maxBytes));
+      else if (heldBytes > mostHeldBytes) finish(tooManyBodies());
     };
     source.on('data', onData);
     // HTTP/2 ends the body of a request that was reset as if it were whole; its stream is closed by then.
@@ -95,6 +110,13 @@ function collect(exchange: Exchange, maxBytes: number): Promise<Buffer> {
 }
 
 const invalid = (message: string) => new RequestError('invalid_request', message);
+
+const tooManyBodies = () =>
+  new RequestError(
+    'overloaded',
+    'The bodies of other requests fill the memory that is for them. Try again in a moment, or send fewer inputs at once.',
+    { retryAfterMs: 1000 },
+  );
 
 const tooLarge = (maxBytes: number) =>
   new RequestError(

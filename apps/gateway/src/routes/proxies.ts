@@ -18,6 +18,8 @@ export interface ProxyTarget {
   /** What callers are told it is. */
   name: string;
   target: string | { socketPath: string };
+  /** Model that it serves, for the record; none when it is no model server. */
+  model?: { servedName: string; host: string };
   /** Path before the rest of the request's path; the part that our route matched is cut off. */
   prefix: string;
   /** Ends an answer that goes on, cleanly, when it aborts. */
@@ -26,7 +28,7 @@ export interface ProxyTarget {
 
 /** Work for handleRequest that passes the request on as it is, without the key or session. */
 export function createProxy(
-  { name, target, prefix, until }: ProxyTarget,
+  { name, target, model, prefix, until }: ProxyTarget,
   logger: Logger,
 ): (exchange: Exchange) => Promise<void> {
   const proxy: RequestHandler = createProxyMiddleware({
@@ -53,8 +55,11 @@ export function createProxy(
           };
           if (exchange.broken) proxyRequest.destroy();
         }
-        const trace = exchange?.trace;
-        if (trace) proxyRequest.setHeader('traceparent', trace.traceparent);
+        if (exchange?.trace) {
+          // What the caller sent may not belong to the trace that we are in.
+          proxyRequest.removeHeader('tracestate');
+          proxyRequest.setHeaders(new Map(Object.entries(exchange.trace.headers)));
+        }
         proxyRequest.removeHeader('cookie');
         // httpxy misses a hang-up before the first byte on HTTP/2 (nodejs/node#38916).
         res.once('close', () => {
@@ -63,8 +68,11 @@ export function createProxy(
       },
       proxyRes: (proxyResponse, req, res) => {
         for (const header of hopHeaders) delete proxyResponse.headers[header];
+        // With a length the answer would be whole with its last byte, before its record is kept.
+        if (req.method !== 'HEAD') delete proxyResponse.headers['content-length'];
         const exchange = exchanges.get(req);
         if (!exchange) return;
+        if (model) exchange.upstreams = [model.host];
         exchange.timings.end();
         setCommonHeaders(exchange);
         until?.(exchange).addEventListener('abort', () => endWhole(proxyResponse, res), { once: true });
@@ -92,6 +100,11 @@ export function createProxy(
   return async exchange => {
     const { req } = exchange;
     exchanges.set(req, exchange);
+    exchange.model = model?.servedName ?? null;
+    // Paused, or listening would set off bytes that the library is not there for yet.
+    req.pause().on('data', (chunk: Buffer) => {
+      exchange.bytesIn += chunk.length;
+    });
     if (req.httpVersionMajor === 2) sayHowBodyEnds(req as unknown as Http2ServerRequest);
     recordBeforeEnd(exchange);
     exchange.onBroken = error => sendError(exchange, error, logger);

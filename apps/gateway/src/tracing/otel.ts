@@ -65,9 +65,11 @@ export function createTracer({ url, sampleRatio, instance, logger }: TracerOptio
         { kind: SpanKind.SERVER, startTime },
         parent,
       );
-      const { traceId, spanId, traceFlags } = span.spanContext();
+      const { traceId, spanId, traceFlags, traceState } = span.spanContext();
+      const traceparent = `00-${traceId}-${spanId}-0${traceFlags & 1}`;
+      const tracestate = traceState?.serialize();
       return {
-        traceparent: `00-${traceId}-${spanId}-0${traceFlags & 1}`,
+        headers: tracestate ? { traceparent, tracestate } : { traceparent },
         end: (status, totalMs) => {
           if (!span.isRecording()) return;
           const context = trace.setSpan(ROOT_CONTEXT, span);

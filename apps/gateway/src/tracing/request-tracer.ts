@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '@er-gateway/shared/scheduler-protocol';
 import type { Exchange } from '../request/exchange.ts';
 
 /** Makes a trace of each request. There is none unless `tracing.url` is set. */
@@ -10,8 +11,8 @@ export interface RequestTracer {
 
 /** The trace of one request. */
 export interface RequestTrace {
-  /** For the servers that the request is passed on to (W3C Trace Context). */
-  readonly traceparent: string;
+  /** For the servers that the request is passed on to. */
+  readonly headers: TraceHeaders;
   /** Its answer has ended: makes a span of it and one of each stage. */
   end(status: number, totalMs: number): void;
 }

@@ -1,3 +1,5 @@
+import type { TraceHeaders } from '@er-gateway/shared/scheduler-protocol';
+
 /** Two classes of work: what somebody waits for, and what may take its time. */
 export type PriorityClass = 'interactive' | 'bulk';
 
@@ -19,8 +21,8 @@ export interface Waiter {
 
 /** What items of one request share. */
 export interface JobOfItems {
-  /** W3C Trace Context of the request; undefined when traces are off. */
-  traceparent?: string | undefined;
+  /** undefined when traces are off. */
+  trace?: TraceHeaders | undefined;
 }
 
 /** What of an item goes to the model server. */
@@ -117,8 +119,8 @@ export class Item {
 }
 
 /** The trace that a call of these items belongs to; undefined when it serves several requests, or traces are off. */
-export function traceparentOf(items: readonly Item[]): string | undefined {
+export function traceOf(items: readonly Item[]): TraceHeaders | undefined {
   const job = items[0]?.job;
-  if (job?.traceparent === undefined) return undefined;
-  return items.every(item => item.job === job) ? job.traceparent : undefined;
+  if (job?.trace === undefined) return undefined;
+  return items.every(item => item.job === job) ? job.trace : undefined;
 }

@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '@er-gateway/shared/scheduler-protocol';
 import { Pool } from 'undici';
 import { UpstreamFailure } from './upstream-failure.ts';
 
@@ -12,7 +13,7 @@ export interface UpstreamRequest {
   method: 'GET' | 'POST';
   path: string;
   body: string | null;
-  traceparent?: string | undefined;
+  trace?: TraceHeaders | undefined;
 }
 
 const jsonHeaders = { 'content-type': 'application/json' };
@@ -50,7 +51,7 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise
  */
 export async function request(
   pool: Pool,
-  { method, path, body, traceparent }: UpstreamRequest,
+  { method, path, body, trace }: UpstreamRequest,
   signal: AbortSignal,
 ): Promise<Buffer[]> {
   let status: number;
@@ -61,7 +62,7 @@ export async function request(
       method,
       body,
       signal,
-      ...(body !== null && { headers: traceparent ? { ...jsonHeaders, traceparent } : jsonHeaders }),
+      ...(body !== null && { headers: trace ? { ...jsonHeaders, ...trace } : jsonHeaders }),
     });
     const answer = await unlessAborted(asked, signal);
     status = answer.statusCode;

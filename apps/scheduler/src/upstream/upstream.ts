@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '@er-gateway/shared/scheduler-protocol';
 import type { Pool } from 'undici';
 import { Pace } from '../batch/pace.ts';
 import { Breaker } from './breaker.ts';
@@ -161,10 +162,10 @@ export class Upstream {
    * vectors is large, and each copy of it brings the next collection of garbage nearer. Throws UpstreamFailure, or the
    * signal's reason when it aborts.
    */
-  async post(path: string, body: string, signal: AbortSignal, traceparent?: string): Promise<Buffer[]> {
+  async post(path: string, body: string, signal: AbortSignal, trace?: TraceHeaders): Promise<Buffer[]> {
     try {
       const untilDown = AbortSignal.any([signal, this.#down.signal]);
-      const question = { method: 'POST', path: `${this.#pathPrefix}${path}`, body, traceparent } as const;
+      const question = { method: 'POST', path: `${this.#pathPrefix}${path}`, body, trace } as const;
       return await request(this.#calls, question, untilDown);
     } catch (error) {
       if (error instanceof UpstreamFailure && error.kind === 'refused') this.#setDown(error.message);

@@ -1,4 +1,4 @@
-import { type Item, type ServerCut, traceparentOf } from '../queue/item.ts';
+import { type Item, type ServerCut, traceOf } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { areFinite, bytesOfBase64 } from './float-bytes.ts';
@@ -23,7 +23,7 @@ export const textEmbedWire: Wire = {
     );
     const body = { model: upstream.model?.id, input, encoding_format: 'base64', ...cutOf(items) };
     const answer = parseList<TextAnswer>(
-      await upstream.post('/v1/embeddings', JSON.stringify(body), signal, traceparentOf(items)),
+      await upstream.post('/v1/embeddings', JSON.stringify(body), signal, traceOf(items)),
       items.length,
     );
     return answer.data.map(({ embedding }, place) => {
@@ -56,7 +56,7 @@ export const textScoreWire: Wire = {
       ...cutOf(items),
     };
     const answer = parseList<TextAnswer>(
-      await upstream.post('/score', JSON.stringify(body), signal, traceparentOf(items)),
+      await upstream.post('/score', JSON.stringify(body), signal, traceOf(items)),
       items.length,
     );
     return answer.data.map(({ score }, place) => {

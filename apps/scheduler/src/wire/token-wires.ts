@@ -1,4 +1,4 @@
-import { type Item, type ItemInput, traceparentOf } from '../queue/item.ts';
+import { type Item, type ItemInput, traceOf } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { areFinite, bytesOfBase64 } from './float-bytes.ts';
@@ -59,7 +59,7 @@ async function pool(upstream: Upstream, items: readonly Item[], signal: AbortSig
   const inputs = items.map(({ input }) => `[${writeIds(input)}]`);
   const body = `{"model":${JSON.stringify(upstream.model?.id)},"input":[${inputs.join(',')}],"encoding_format":"base64"}`;
   const answer = parseList<PoolingAnswer>(
-    await upstream.post('/pooling', body, signal, traceparentOf(items)),
+    await upstream.post('/pooling', body, signal, traceOf(items)),
     items.length,
   );
   return answer.data.map(({ data }) => bytesOfBase64(typeof data === 'string' ? data : ''));
