@@ -176,6 +176,30 @@ describe('npm run models', () => {
   });
 });
 
+describe('npx er queue', () => {
+  test('shows what waits, for whom and in which class, while a key of bulk work floods', async () => {
+    const made = await stack.run('keys', 'create', 'nightly', '--priority', 'bulk', '--json');
+    assert.equal(made.code, 0, made.output);
+    const { key } = JSON.parse(made.output.slice(made.output.indexOf('{'))) as { key: string };
+    const inputs = Array.from({ length: 500 }, (_, index) => `text ${index}`);
+    const flood = startLoad({
+      url: stack.url,
+      key,
+      connections: 8,
+      body: id => ({ input: inputs.map(text => `${text} of ${id} ${performance.now()}`) }),
+    });
+    await waitFor('its texts to wait', async () => {
+      const { output } = await stack.run('queue');
+      return /^embedding +nightly +bulk +\d+ +\d+$/m.test(output) && /ready +closed/.test(output);
+    });
+    assert.equal((await embed()).status, 200);
+    const { failures } = await flood.stop();
+    assert.deepEqual(failures, []);
+    const { output } = await stack.run('queue');
+    assert.match(output, /^Nothing waits\.$/m);
+  });
+});
+
 describe('npm run doctor', () => {
   test('examines the machine while the system runs, and finds its own ports well', async () => {
     const { output } = await stack.run('doctor', '--json');
