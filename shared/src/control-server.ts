@@ -2,6 +2,7 @@ import { lstatSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type Registry, register } from 'prom-client';
 import { runPaths } from './config/run-dir.ts';
+import { definitionsHash } from './metrics/definitions-hash.ts';
 
 /** What a process shows of itself: read by the monitor and the command line. */
 export interface ControlOptions {
@@ -38,7 +39,7 @@ export async function serveControl({
   const lastCounts = runPaths.lastCounts(runDir, app, lstatSync(path).mtimeMs);
   return async () => {
     try {
-      const counts = JSON.stringify(await registry.getMetricsAsJSON());
+      const counts = JSON.stringify({ definitionsHash, metrics: await registry.getMetricsAsJSON() });
       // Whole before the socket is gone: whoever finds nobody there looks for it.
       writeFileSync(`${lastCounts}.draft`, counts, { mode: 0o600 });
       renameSync(`${lastCounts}.draft`, lastCounts);

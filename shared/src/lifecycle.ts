@@ -33,7 +33,7 @@ export async function runProcess(
   const stop = async (why: string, exitCode: number) => {
     if (isStopping) return;
     isStopping = true;
-    logger.info(`stopping: ${why}`);
+    logger[exitCode === 0 ? 'info' : 'error'](`stopping: ${why}`);
     for (const close of closers.reverse()) {
       try {
         await close();

@@ -35,7 +35,7 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     mkdirSync(programs);
     writeFileSync(join(programs, 'nvidia-smi'), `#!/bin/sh\necho "${gpuRow}"\n`);
     chmodSync(join(programs, 'nvidia-smi'), 0o755);
-    const settings = fakeVllmSettings(folder, { FAKE_VLLM_BOOT_MS: '500', FAKE_VLLM_STEP_MS: '5' });
+    const settings = fakeVllmSettings(folder, { FAKE_VLLM_BOOT_MS: '2000', FAKE_VLLM_STEP_MS: '5' });
     const path = `${join(import.meta.dirname, '../../node_modules/.bin')}${delimiter}${programs}${delimiter}${process.env.PATH}`;
     stack = await startStack({ workers: 3, env: { ...settings, PATH: path } });
     browser = await startChromium();
@@ -336,13 +336,15 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
       const [, name] = /\/dashboard\/(session|events)$/.exec(request.url()) ?? [];
       if (name === 'session' || name === 'events') asked[name]++;
     });
+    const shown = Promise.withResolvers<void>();
     await page.route('**/dashboard/session', async route => {
-      await delay(300);
+      await shown.promise;
       await route.continue().catch(() => {}); // the page may have given it up
     });
     await page.goto(`${stack.monitorUrl}/dashboard`);
     await waitFor('the stream to be opened', () => asked.session > 1, { intervalMs: 10 });
     await page.evaluate('for (let i = 0; i < 4; i++) document.dispatchEvent(new Event("visibilitychange"))');
+    shown.resolve();
     await page.getByRole('heading', { name: 'Models', exact: true }).waitFor();
     await delay(600);
     assert.equal(asked.events, 1);

@@ -408,7 +408,6 @@ test('watchers that leave while their stream is opened give their places back', 
   await delay(500);
   for (const { leave } of streams) leave();
   hanging.signal('SIGCONT');
-  assert.ok(streams.every(({ events }) => events.length === 0));
   await Promise.all(streams.map(({ end }) => end));
   await delay(1100);
   const late = openEvents(socket);

@@ -1,4 +1,4 @@
-import { closeSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fchmodSync, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EffectiveConfig, writeEffectiveConfig } from '@er-gateway/shared/config/effective-config';
 import { ensureRunDir } from '@er-gateway/shared/config/run-dir';
@@ -24,7 +24,8 @@ export function closeLogs(files: readonly string[]): void {
   for (const file of new Set(files)) {
     const descriptor = openSync(file, 'a', 0o600);
     try {
-      fchmodSync(descriptor, 0o600);
+      // A log may be a link to a device, whose mode is for the whole host.
+      if (fstatSync(descriptor).isFile()) fchmodSync(descriptor, 0o600);
     } finally {
       closeSync(descriptor);
     }

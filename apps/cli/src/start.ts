@@ -53,7 +53,10 @@ export async function startParts(
 ): Promise<StartFailure | null> {
   const configFile = prepareApps(config, environment);
   // What a supervisor that gave up said last must not be taken for the word of the next one.
-  const names = [...apps.map(({ name }) => name), ...processes.map(processName)];
+  const instances = apps.flatMap(({ name, instances }) =>
+    Array.from({ length: instances }, (_, instance) => ({ name, instance })),
+  );
+  const names = [...instances, ...processes].map(processName);
   for (const name of names) rmSync(runPaths.modelStatus(config.run_dir, name), { force: true });
   const only = apps.map(({ name }) => name).join(',');
   const commands = [

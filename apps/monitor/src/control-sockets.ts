@@ -2,6 +2,7 @@ import { lstat, readdir, readFile, unlink } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
+import { definitionsHash } from '@er-gateway/shared/metrics/definitions-hash';
 
 /** The socket of one process, found in the control folder. */
 export interface ControlSocket {
@@ -54,10 +55,11 @@ export async function listLastCounts(runDir: string): Promise<LastCounts[]> {
   });
 }
 
-/** Reads one; undefined when it is not readable. */
+/** Reads one; undefined when it is not readable, or of another version. */
 export async function readLastCounts({ path }: LastCounts): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(path, 'utf8'));
+    const left = JSON.parse(await readFile(path, 'utf8')) as { definitionsHash: string; metrics: unknown };
+    return left.definitionsHash === definitionsHash ? left.metrics : undefined;
   } catch {
     return undefined;
   }

@@ -45,6 +45,8 @@ export class CounterLedger {
     scrape: ReadonlyMap<string, MetricSnapshot[] | null>,
     ended: ReadonlyMap<string, MetricSnapshot[]> = new Map(),
   ): Promise<Registry> {
+    for (const [key, metrics] of scrape) if (metrics) this.#last.set(key, countersOf(metrics));
+    // After the scrape: who answered it early may have ended since.
     for (const [key, metrics] of ended) this.#last.set(key, countersOf(metrics));
     const gone = [...this.#last.keys()].filter(key => !scrape.has(key) && !ended.has(key));
     if (gone.length > 0) {
@@ -52,7 +54,6 @@ export class CounterLedger {
       for (const key of gone) this.#last.delete(key);
       this.#base = await snapshotOf(AggregatorRegistry.aggregate([...counts, this.#base]));
     }
-    for (const [key, metrics] of scrape) if (metrics) this.#last.set(key, countersOf(metrics));
     const parting = [...ended.keys()].filter(key => !scrape.has(key)).map(key => this.#last.get(key) ?? []);
     const present = [...scrape].map(([key, metrics]) => [
       ...(metrics ?? []).filter(metric => !isCounted(metric)),

@@ -1,13 +1,9 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
-import { metricDefinitions } from '@er-gateway/shared/metrics/definitions';
+import { definitionsHash } from '@er-gateway/shared/metrics/definitions-hash';
 import { type LedgerState, parseMetrics } from './counter-ledger.ts';
 
-/** Sums made under other names or buckets would mix badly with today's: then counting starts anew. */
-const definitionsHash = createHash('sha256').update(JSON.stringify(metricDefinitions)).digest('hex');
-
-/** What the monitor before this one had counted; nothing when there is no such file, or it is not for these metrics. */
+/** What the monitor before this one had counted; nothing when there is no such file, or it is of another version: then counting starts anew. */
 export function readLedger(file: string): LedgerState {
   try {
     const kept = JSON.parse(readFileSync(file, 'utf8')) as LedgerState & { definitionsHash: string };

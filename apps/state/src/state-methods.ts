@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { CallContext, FrameMethod } from '@er-gateway/shared/frames/frame-server';
 import { MemoryWorkLimits } from '@er-gateway/shared/state/memory-work-limits';
 import { memoryRateLimits } from '@er-gateway/shared/state/rate-limits';
@@ -13,11 +13,9 @@ export function createStateMethods(keys: MemoryKeys) {
     publishKeys: async params => keys.publish(params.source, params.keys),
     findKey: async params => keys.find(params.hash),
     listKeys: async () => keys.list(),
-    changeKeys: async (params, { signal }) => {
-      // A caller that gave up has sent that right behind: after a sleep of this process both are there at once.
-      await nextTurn();
-      signal.throwIfAborted();
-      return keys.change(params);
+    changeKeys: async ({ notAfter, ...change }) => {
+      if (Date.now() > notAfter) throw new RequestError('state_unavailable', 'The change came too late.');
+      return keys.change(change);
     },
     charge: async params => workLimits.charge(params.keyId, params.limits, params.cost),
     consume: params => limits.consume(params.keyId, params.limit, params.cost),

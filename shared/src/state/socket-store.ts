@@ -14,6 +14,8 @@ import type {
 } from './store.ts';
 
 const publishTimeoutMs = 2000;
+/** A change that was begun in time is answered within this time. */
+const changeMs = 500;
 /** The client counts the time too, but without answerWithin's care: it only forgets a call, long after. */
 const forgetAfterMs = 10_000;
 
@@ -43,14 +45,18 @@ export class SocketStore implements StateStore {
     return this.#call('listKeys', null, publishTimeoutMs);
   }
 
-  /** A change whose caller was told that nobody answered must not be made later: it is taken back from the connection. */
+  /** A change whose caller was told that nobody answered must not be made later: it says until when, and a new connection does not get it. */
   changeKeys(change: KeyChange): Promise<boolean> {
     const given = new AbortController();
-    const answer = this.#client.call<boolean>('changeKeys', change, {
+    const params = {
+      ...change,
+      notAfter: Date.now() + publishTimeoutMs,
+    } satisfies StateMethods['changeKeys'];
+    const answer = this.#client.call<boolean>('changeKeys', params, {
       timeoutMs: publishTimeoutMs + forgetAfterMs,
       signal: given.signal,
     });
-    return answerWithin(publishTimeoutMs, answer).catch(error => {
+    return answerWithin(publishTimeoutMs + changeMs, answer).catch(error => {
       given.abort(error);
       throw error;
     });

@@ -5,7 +5,8 @@ export interface StateMethods {
   publishKeys: { source: string; keys: readonly KeyRecord[] };
   findKey: { hash: string };
   listKeys: null;
-  changeKeys: KeyChange;
+  /** Not made after `notAfter` (Unix time in milliseconds): its caller was told then that nobody answered. */
+  changeKeys: KeyChange & { notAfter: number };
   consume: { keyId: string; limit: RateLimit; cost: number };
   charge: { keyId: string; limits: WorkLimits; cost: WorkCost };
 }

@@ -93,6 +93,15 @@ test('the last counts of a process that has ended count once, however often they
   assert.equal((await sums(successor, new Map())).c_total, 6);
 });
 
+test('a process that ends while all are looked at counts with its last counts, not with its answer before', async () => {
+  const ledger = new CounterLedger();
+  const key = 'a-1@1';
+  const last = new Map([[key, (await metricsOf(9)) ?? []]]);
+  const both = await snapshotOf(await ledger.record(new Map([[key, await metricsOf(5)]]), last));
+  assert.equal(both.find(({ name }) => name === 'c_total')?.values[0]?.value, 9);
+  assert.equal((await sums(ledger, new Map())).c_total, 9);
+});
+
 test('sums of fractions are the same in whatever order they are made, so that none falls when a process is gone', async () => {
   const ledger = new CounterLedger();
   const fractions = [0.1, 0.7, 1e-7, 1 / 3, 12345.678];

@@ -125,10 +125,11 @@ function sayHowBodyEnds({ headers, stream }: Http2ServerRequest): void {
 /** Ends an answer as if it were complete, and its connection, so that the client's next request finds another worker. */
 function endWhole(source: IncomingMessage, res: ServerResponse): void {
   source.unpipe(res);
+  // The library cuts an answer whose source is destroyed before the end, which waits for its record.
+  res.once('close', () => source.destroy());
   res.end(() => {
     if (res.req.httpVersionMajor === 1) res.req.socket.end();
   });
-  source.destroy();
 }
 
 /** The library ends the answer itself; the record is kept before. */

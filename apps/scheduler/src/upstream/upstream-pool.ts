@@ -7,7 +7,7 @@ import { Upstream, type UpstreamOptions } from './upstream.ts';
 import { refusalFor, UpstreamFailure } from './upstream-failure.ts';
 
 /** Time between probes of a server that is ready, and of one that is not, in milliseconds. */
-const probeReadyMs = 2000;
+const probeReadyMs = 1000;
 const probeDownMs = 250;
 /** What a caller is told to wait when nobody knows how long it will take, and at least, in milliseconds. */
 const unknownRetryAfterMs = 5000;
