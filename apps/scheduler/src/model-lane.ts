@@ -145,7 +145,8 @@ export class ModelLane {
   #refuseIfHopeless(items: readonly Item[], context: JobContext): RequestError | null {
     const { queue } = this.batcher;
     const [first] = items;
-    if (first === undefined) return null;
+    // What small calls have shown is less than large ones get done.
+    if (first === undefined || !this.batcher.knowsCapacity) return null;
     const own = items.reduce((sum, item) => sum + item.tokens, 0);
     const neededMs = this.batcher.drainMs(queue.tokensBefore(first, own));
     const leftMs = context.deadlineAt - Date.now();

@@ -102,7 +102,7 @@ test('what cannot be done by its deadline is refused at once, with the time afte
     );
     return true;
   });
-  assert.ok(performance.now() - startedAt < 40, 'it did not wait');
+  assert.ok(performance.now() - startedAt < 1000, 'it did not wait for its time-out');
   await run('another key has its turn', { keyId: 'b', timeoutMs: 1500 });
   leave.abort(new Error('left'));
   await Promise.all(flood);

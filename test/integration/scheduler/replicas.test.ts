@@ -84,13 +84,26 @@ test('numbers that are no numbers are asked again elsewhere, and a server that g
     },
   )) as [Upstream];
   isBroken = true;
-  for (let request = 0; request < 40 && callsOf(bad) < 5; request++)
+  await waitFor('its trial', async () => {
     assert.equal(statuses(await send(['a'])), 'fulfilled');
-  assert.equal(bad.isAvailable(performance.now()), false);
-  await waitFor('its trial', () => !bad.isReady, { timeoutMs: 5000 });
+    return !bad.isReady;
+  });
   const before = callsOf(bad);
   for (let request = 0; request < 5; request++) await send(['a']);
   assert.equal(callsOf(bad), before);
+});
+
+test('texts that give no numbers on a server that works cost their owners only, however many there are', async () => {
+  const nan = new UpstreamFailure('nonsense', 'not finite');
+  const [only] = (await start(1, async (_, items) =>
+    items.map(item => (textOf(item) === 'poison' ? nan : { tokens: 10 })),
+  )) as [Upstream];
+  for (let round = 0; round < 20; round++) {
+    const results = await send(['poison', 'good', 'poison']);
+    assert.equal(statuses(results), 'rejected fulfilled rejected');
+    assert.ok(only.isAvailable(performance.now()));
+  }
+  assert.equal(only.breaker.openings, 0);
 });
 
 test('one text that breaks each of its calls costs its owner only, and opens no breaker', async () => {
@@ -164,6 +177,18 @@ test('a server whose calls get no answer gets no more of them, says so, and come
     performance.now = realNow;
   }
   void stuck;
+});
+
+test('a server that answers its calls is not suspected, however long it works', async () => {
+  const [only] = (await start(1, ok)) as [Upstream];
+  const call = { items: 1, tokens: 10 };
+  only.started(call, 0);
+  for (let time = 1; time <= 300; time++) {
+    only.started(call, time * 100);
+    only.succeeded(time * 100, 100, 0);
+    only.ended(call, time * 100);
+    assert.equal(only.isSuspected(time * 100), false, `after ${time * 100} ms`);
+  }
 });
 
 test('calls whose callers left unanswered count as silence, and an answer ends it', async () => {

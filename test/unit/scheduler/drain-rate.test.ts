@@ -18,6 +18,14 @@ test('calls that overlap are counted over the time that passed, small ones too',
   assert.ok(Math.abs(rate.tokensPerSecond - 1000) < 100, `${rate.tokensPerSecond} tokens/s`);
 });
 
+test('only full calls show what a model can do at most', () => {
+  const rate = new DrainRate();
+  const now = run(rate, 0, 50, false);
+  assert.equal(rate.isCapacity, false);
+  run(rate, now, 500);
+  assert.equal(rate.isCapacity, true);
+});
+
 test('time in which nothing waits says nothing', () => {
   const rate = new DrainRate();
   let now = run(rate, 0, 50, true, false);

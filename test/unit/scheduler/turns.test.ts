@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Turns } from '../../../apps/scheduler/src/jobs/turns.ts';
+import { Turns } from '../../../apps/scheduler/src/turns.ts';
 
 test('so many run at once, the others in their order; who leaves has no turn', async () => {
   const turns = new Turns(2);

@@ -100,6 +100,11 @@ export class Batcher {
     return tokensPerSecond === 0 ? 0 : ((underWay + tokens) / tokensPerSecond) * 1000;
   }
 
+  /** Whether the rate of late is what the model can do at most: less was measured while calls were small. */
+  get knowsCapacity(): boolean {
+    return this.#drainRate.isCapacity;
+  }
+
   report(): BatchReport {
     return {
       slots: this.slots,
@@ -150,7 +155,7 @@ export class Batcher {
       upstream.succeeded(now, durationMs, this.#itemsWaitingForOne());
       upstream.ended(size, now);
       if (outcome === 'ok') upstream.breaker.succeeded();
-      else void this.#options.pool.failed(upstream, isPart);
+      else void this.#options.pool.doubt(upstream);
       this.#learn(upstream, batch, { ...size, durationMs }, now);
       this.#deliver(upstream, batch, answer.value);
     } else {

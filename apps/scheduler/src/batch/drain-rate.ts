@@ -20,6 +20,8 @@ export interface DrainedCall {
 export class DrainRate {
   /** 0 until it was seen. */
   tokensPerSecond = 0;
+  /** Full calls have shown it: the model does not do more. */
+  isCapacity = false;
   #lastEndAt = Number.NEGATIVE_INFINITY;
   #tokens = 0;
   #elapsedMs = 0;
@@ -42,6 +44,7 @@ export class DrainRate {
   #learn(rate: number): void {
     const isFirst = this.tokensPerSecond === 0;
     if (rate < this.tokensPerSecond && !this.#isFull) return;
+    this.isCapacity ||= this.#isFull;
     this.tokensPerSecond += (isFirst ? 1 : smoothing) * (rate - this.tokensPerSecond);
   }
 }

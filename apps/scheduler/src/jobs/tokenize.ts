@@ -8,7 +8,6 @@ import type { JobContext } from '../job-context.ts';
 import { checkBytes, checkIds, tooLong } from '../models/model-input.ts';
 import type { ServedModel } from '../served-model.ts';
 import type { UpstreamPool } from '../upstream/upstream-pool.ts';
-import { Turns } from './turns.ts';
 
 /** What vLLM answers to /tokenize. */
 interface TokenizeAnswer {
@@ -17,8 +16,6 @@ interface TokenizeAnswer {
   max_model_len: number;
 }
 
-/** Calls to model servers under way at once: the batches need their connections and their one thread for texts. */
-const serverTurns = new Turns(2);
 /** Characters for each token of the model's length above which vLLM refuses a text unread. */
 const mostCharactersPerToken = 128;
 
@@ -83,23 +80,14 @@ function answeredHere(pool: UpstreamPool, { arrivedAt }: JobContext) {
 
 async function ask<Answer>(pool: UpstreamPool, context: JobContext, path: string, body: object) {
   const { signal, arrivedAt } = context;
-  return serverTurns.run(signal, async () => {
-    const startedAt = performance.now();
-    const upstreams: string[] = [];
-    const answer = await pool.run(signal, async upstream => {
-      upstreams.push(upstream.host);
-      const pieces = await upstream.post(
-        path,
-        JSON.stringify({ model: upstream.model?.id, ...body }),
-        signal,
-      );
-      return JSON.parse(Buffer.concat(pieces).toString()) as Answer;
-    });
-    return {
-      answer,
-      upstreams,
-      queueMs: startedAt - arrivedAt,
-      upstreamMs: performance.now() - startedAt,
-    };
+  const upstreams: string[] = [];
+  let startedAt = arrivedAt;
+  const answer = await pool.run(signal, async upstream => {
+    if (upstreams.length === 0) startedAt = performance.now();
+    upstreams.push(upstream.host);
+    const question = JSON.stringify({ model: upstream.model?.id, ...body });
+    const pieces = await upstream.post(path, question, signal);
+    return JSON.parse(Buffer.concat(pieces).toString()) as Answer;
   });
+  return { answer, upstreams, queueMs: startedAt - arrivedAt, upstreamMs: performance.now() - startedAt };
 }

@@ -46,14 +46,15 @@ export class ServedTokenizer {
   async #look(): Promise<void> {
     const { path, role, served_name: name } = this.#model;
     const file = join(path, 'tokenizer.json');
-    const { size, mtimeMs } = statSync(file, { throwIfNoEntry: false }) ?? {};
-    if (size === undefined) {
-      this.#miss(`there is no tokenizer.json in models.${role}.path (${path})`);
-      return;
-    }
-    const stamp = `${size} ${mtimeMs}`;
-    if (stamp === this.#useless) return;
+    let stamp: string | null = null;
     try {
+      const found = statSync(file, { throwIfNoEntry: false });
+      if (found === undefined) {
+        this.#miss(`there is no tokenizer.json in models.${role}.path (${path})`);
+        return;
+      }
+      stamp = `${found.size} ${found.mtimeMs}`;
+      if (stamp === this.#useless) return;
       this.#current = await openModelTokenizer(file, { isEmbedding: role === 'embedding' });
       const { forgottenEnding } = this.#current;
       if (forgottenEnding !== null) {

@@ -3,6 +3,7 @@ import type { EffectiveModel } from '@er-gateway/shared/config/effective-config'
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { ModelStatus } from '@er-gateway/shared/scheduler-protocol';
 import type { WaitingBatch } from '../batch/pace.ts';
+import { Turns } from '../turns.ts';
 import { Upstream, type UpstreamOptions } from './upstream.ts';
 import { refusalFor, UpstreamFailure } from './upstream-failure.ts';
 
@@ -40,6 +41,8 @@ export class UpstreamPool {
   readonly upstreams: Upstream[];
   readonly #options: UpstreamPoolOptions;
   readonly #stop = new AbortController();
+  /** Calls that are no batches under way at once: the batches need the servers' connections and their one thread for texts. */
+  readonly #turns = new Turns(2);
 
   constructor(options: UpstreamPoolOptions) {
     this.#options = options;
@@ -105,8 +108,15 @@ export class UpstreamPool {
     );
   }
 
-  /** Runs a call that is no batch (tokenize) on an available server; once more, elsewhere if it can be. Throws RequestError. */
-  async run<T>(signal: AbortSignal, call: (upstream: Upstream) => Promise<T>): Promise<T> {
+  /**
+   * Runs a call that is no batch (tokenize) on an available server when its turn has come; once more, elsewhere if it can
+   * be. Throws RequestError.
+   */
+  run<T>(signal: AbortSignal, call: (upstream: Upstream) => Promise<T>): Promise<T> {
+    return this.#turns.run(signal, () => this.#runNow(signal, call));
+  }
+
+  async #runNow<T>(signal: AbortSignal, call: (upstream: Upstream) => Promise<T>): Promise<T> {
     for (let failedOn: Upstream | null = null; ; ) {
       const upstream: Upstream | null = this.best(failedOn) ?? this.best();
       if (upstream === null) throw this.unavailable();
@@ -135,6 +145,12 @@ export class UpstreamPool {
   async failed(upstream: Upstream, isPart = false): Promise<void> {
     if (!isPart) upstream.breaker.failed(performance.now());
     await upstream.probe();
+    this.#options.onChange();
+  }
+
+  /** A call ended with wrong numbers: finds out whether the server is to blame. */
+  async doubt(upstream: Upstream): Promise<void> {
+    await upstream.doubt();
     this.#options.onChange();
   }
 

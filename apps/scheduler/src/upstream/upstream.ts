@@ -84,6 +84,7 @@ export class Upstream {
   #down = new AbortController();
   #readySince = 0;
   #failedProbes = 0;
+  #isDoubted = false;
   #probing: Promise<void> | null = null;
   readonly #whenIdle: (() => void)[] = [];
 
@@ -125,13 +126,14 @@ export class Upstream {
     this.#silence.began(now);
   }
 
-  /** A call was answered, if only by an error. */
+  /** A call was answered by an error. */
   answered(now: number): void {
     this.#silence.broken(now);
   }
 
   /** A call got its results; `itemsWaiting` for this server since. */
   succeeded(now: number, durationMs: number, itemsWaiting: number): void {
+    this.#silence.broken(now);
     this.pace.ended(now, durationMs, this.outstandingItems + itemsWaiting);
     this.latencyMs =
       this.latencyMs === 0 ? durationMs : this.latencyMs + latencySmoothing * (durationMs - this.latencyMs);
@@ -182,6 +184,12 @@ export class Upstream {
     return this.#probing;
   }
 
+  /** It gave wrong numbers: its canary tells whether it is the server, or a text that does that to any server. */
+  doubt(): Promise<void> {
+    this.#isDoubted = true;
+    return this.probe();
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#calls.destroy(), this.#probes.destroy()]);
   }
@@ -190,7 +198,8 @@ export class Upstream {
     const now = performance.now();
     if (this.breaker.isOpen(now)) return;
     const isSuspect = this.isSuspected(now);
-    const isTrial = !this.isReady || this.breaker.needsTrial || isSuspect;
+    const isTrial = !this.isReady || this.breaker.needsTrial || isSuspect || this.#isDoubted;
+    this.#isDoubted = false;
     const life = this.#down;
     try {
       await this.#get('/health');
