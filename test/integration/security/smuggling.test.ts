@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, request, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { searchAudit } from '@er-gateway/shared/audit/search-audit';
 import { type Http2Client, openHttp2 } from '../../kit/http2-client.ts';
 import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
@@ -22,6 +23,7 @@ before(async () => {
     for await (const chunk of req) chunks.push(chunk as Buffer);
     const { method = '', url = '', headers } = req;
     received.push({ method, url, headers, body: Buffer.concat(chunks).toString() });
+    if (url === '/slow') await delay(500);
     res.end('from the target');
   });
   target.listen(0, '127.0.0.1');
@@ -37,8 +39,8 @@ after(async () => {
   target?.close();
 });
 
-/** Sends bytes as they are and returns what came back until the server closed. */
-async function exchangeRaw(bytes: string): Promise<string> {
+/** Sends bytes as they are, then those of `more`, and returns what came back until the server closed. */
+async function exchangeRaw(bytes: string, more = async () => ''): Promise<string> {
   const { hostname, port } = new URL(system.url);
   const socket = connect(Number(port), hostname);
   const chunks: Buffer[] = [];
@@ -46,6 +48,7 @@ async function exchangeRaw(bytes: string): Promise<string> {
   socket.on('error', () => {});
   socket.write(bytes, 'latin1');
   try {
+    socket.write(await more());
     await waitFor('the server to close', () => socket.readableEnded || socket.closed);
   } finally {
     socket.destroy();
@@ -120,6 +123,35 @@ test('the answer to a whole request comes before the refusal of what follows it'
   assert.deepEqual(answers.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 400']);
 });
 
+const getText = (path: string, head = '') => `GET ${path} HTTP/1.1\r\nhost: a\r\n${auth()}${head}\r\n`;
+for (const [what, bytes, status] of [
+  ['rubbish', 'nonsense\r\n\r\n', '400'],
+  ['a CONNECT', 'CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n', '405'],
+] as const) {
+  test(`an answer that takes its time comes before the refusal of ${what}, and so does one that waits behind it`, async () => {
+    const fast = getText('/health/live', `x-request-id: before-${status}\r\n`);
+    const answers = await exchangeRaw(getText('/engines/embedding/slow') + fast, async () => {
+      const isAnswered = async () => (await linesOf({ request: `before-${status}` })).length === 1;
+      await waitFor('the second answer, which waits for the first', isAnswered, { intervalMs: 10 });
+      return bytes;
+    });
+    // Bodies end without a line's end.
+    assert.match(
+      answers,
+      new RegExp(`^HTTP/1.1 200.*from the target.*HTTP/1.1 200.*HTTP/1.1 ${status}`, 's'),
+    );
+  });
+}
+
+test('rubbish behind a request that closes its connection is told to nobody, and leaves no line', async () => {
+  const before = (await linesOf({ route: 'none' })).length;
+  const answers = await exchangeRaw(
+    `${getText('/engines/embedding/slow', 'connection: close\r\n')}nonsense\r\n\r\n`,
+  );
+  assert.deepEqual(answers.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200']);
+  assert.equal((await linesOf({ route: 'none' })).length, before);
+});
+
 test('a request without a host, and of another protocol, is refused', async () => {
   assert.deepEqual(statusesIn(await exchangeRaw('GET /v1/models HTTP/1.1\r\n\r\n')), ['400']);
   assert.deepEqual(statusesIn(await exchangeRaw('GET /v1/models HTTP/9.9\r\nhost: a\r\n\r\n')), ['400']);
@@ -163,13 +195,25 @@ test('a target gets neither the key nor what the caller says of its own address'
   };
   await system.fetch('/engines/embedding/who', { headers: sent });
   await client.send({ path: `/engines/embedding/who?api_key=${system.key}&a=1?b&c=2`, headers: sent });
+  for (const expect of ['100-continue', 'anything']) {
+    const expecting = request(`${system.url}/engines/embedding/who`, {
+      method: 'POST',
+      headers: { ...sent, expect, cookie: 'er_session=x' },
+    });
+    if (expect === '100-continue') expecting.once('continue', () => expecting.end('{}'));
+    else expecting.end('{}');
+    const [answer] = (await once(expecting, 'response')) as [IncomingMessage];
+    assert.equal(answer.resume().statusCode, 200, expect);
+    await once(answer, 'end');
+  }
   const seen = received.filter(({ url }) => url.startsWith('/who'));
   assert.deepEqual(
     seen.map(({ url }) => url),
-    ['/who', '/who?a=1%3Fb&c=2'],
+    ['/who', '/who?a=1%3Fb&c=2', '/who', '/who'],
   );
   for (const { headers } of seen) {
     assert.equal(headers.authorization, undefined);
+    assert.equal(headers.cookie, undefined);
     assert.equal(headers['x-forwarded-for'], '127.0.0.1');
     assert.equal(headers['x-forwarded-proto'], 'http');
     assert.doesNotMatch(JSON.stringify(headers), /er-[0-9A-Za-z]{40}|":(path|method|authority|scheme)"/);

@@ -61,6 +61,7 @@ export function handleRequest(
         exchange.timings.end();
       }
       if (exchange.broken) throw exchange.broken;
+      exchange.signal.throwIfAborted(); // what begins for a client that has left would not hear of its end
       await work(exchange);
     } catch (error) {
       const charged = rateGate.afterFailure(exchange, toRequestError(error));

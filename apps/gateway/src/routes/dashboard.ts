@@ -55,8 +55,13 @@ export function addDashboardRoutes(
   });
   app.get('/dashboard', async (req, res, next) => {
     if (req.path.endsWith('/') && prefersHtml(req)) return withoutSlash(req, res, next);
+    let hasLeft = false;
+    res.once('close', () => {
+      hasLeft = true;
+    });
     const isVisitor =
       presentedKey(req) === null && prefersHtml(req) && (await keyOfSession(req).catch(() => null)) === null;
+    if (hasLeft) return; // its end would never be heard of, and it would count as under way for good
     return (isVisitor ? loginPage : page)(req, res, next);
   });
 

@@ -106,11 +106,19 @@ export function createProxy(
       exchange.bytesIn += chunk.length;
     });
     if (req.httpVersionMajor === 2) sayHowBodyEnds(req as unknown as Http2ServerRequest);
+    agreeToContinue(exchange);
     recordBeforeEnd(exchange);
     exchange.onBroken = error => sendError(exchange, error, logger);
     exchange.timings.enter('upstream');
     await proxy(exchange.req, exchange.res, () => {});
   };
+}
+
+/** `Expect` is between the client and us: the library would pass it on, and everything that it comes with as it is. */
+function agreeToContinue({ req, res }: Exchange): void {
+  if (req.headers.expect === undefined) return;
+  if (/100-continue/i.test(req.headers.expect)) res.writeContinue();
+  delete req.headers.expect;
 }
 
 /**
