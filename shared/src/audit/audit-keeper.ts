@@ -1,17 +1,28 @@
-import { createReadStream, createWriteStream, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { Logger } from '../logger.ts';
 import { checkLine, genesis } from './audit-chain.ts';
 import { writeHead } from './audit-heads.ts';
-import { type AuditFileName, keeperLane } from './audit-names.ts';
+import { type AuditFileName, keeperLane, parseAuditFileName } from './audit-names.ts';
 import { AuditWriter } from './audit-writer.ts';
 import { whileUnclaimed } from './claim-lane.ts';
 import { auditLines, listAuditFiles } from './read-audit.ts';
 
 const dayMs = 24 * 3600 * 1000;
 const lookEveryMs = 60_000;
+/** Ends the name of a packed file while it is written. */
+const draftEnd = '.gz.tmp';
 
 export interface AuditKeeperOptions {
   folder: string;
@@ -65,6 +76,7 @@ export class AuditKeeper {
     if (this.#isWorking) return;
     this.#isWorking = true;
     try {
+      await this.#dropDrafts();
       await this.#prune();
       for (const file of listAuditFiles(this.#options.folder))
         if (file.number !== null && !file.isCompressed)
@@ -80,7 +92,7 @@ export class AuditKeeper {
     this.#writer.close();
   }
 
-  async #each({ name }: AuditFileName, what: string, work: () => Promise<void>): Promise<void> {
+  async #each({ name }: Pick<AuditFileName, 'name'>, what: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
@@ -91,16 +103,33 @@ export class AuditKeeper {
   /** The packed file takes the plain one's name and time in one step. */
   async #compress({ name }: AuditFileName): Promise<void> {
     const path = join(this.#options.folder, name);
-    const draft = `${path}.gz.tmp`;
+    const draft = `${path}${draftEnd}`;
     const { mtime } = statSync(path);
-    await pipeline(
-      createReadStream(path),
-      createGzip(),
-      createWriteStream(draft, { mode: 0o600, flush: true }),
-    );
-    utimesSync(draft, mtime, mtime);
-    renameSync(draft, `${path}.gz`);
+    try {
+      await pipeline(
+        createReadStream(path),
+        createGzip(),
+        createWriteStream(draft, { mode: 0o600, flush: true }),
+      );
+      utimesSync(draft, mtime, mtime);
+      renameSync(draft, `${path}.gz`);
+    } catch (error) {
+      rmSync(draft, { force: true, recursive: true }); // nobody else counts or deletes it
+      throw error;
+    }
     rmSync(path);
+  }
+
+  /** Deletes what was left by a death while compressing, where the plain file is gone too: nobody would write over it. */
+  async #dropDrafts(): Promise<void> {
+    const { folder } = this.#options;
+    for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+      const plain = name.endsWith(draftEnd) ? name.slice(0, -draftEnd.length) : '';
+      if (parseAuditFileName(plain) === null || existsSync(join(folder, plain))) continue;
+      await this.#each({ name }, 'deleted', async () =>
+        rmSync(join(folder, name), { force: true, recursive: true }),
+      );
+    }
   }
 
   async #prune(): Promise<void> {

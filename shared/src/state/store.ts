@@ -92,7 +92,7 @@ export interface StateStore {
   listKeys(): Promise<ListedKey[]>;
   /**
    * Changes managed keys, which outlive restarts of the store. False: they are not as `seen` says; look again. Safe to
-   * repeat: what is so already is done.
+   * repeat: what is so already is done, so a change that only drops says nothing about texts that came in their place.
    */
   changeKeys(change: KeyChange): Promise<boolean>;
   /**

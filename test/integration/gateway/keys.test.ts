@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import type { GatewayStatus } from '@er-gateway/shared/gateway-status';
 import { hashKey } from '@er-gateway/shared/keys/hash-key';
 import type { KeyView } from '@er-gateway/shared/keys/key-grants';
 import { type FakeModel, startFakeModel } from '../../kit/fake-model.ts';
+import { processStatuses } from '../../kit/process-status.ts';
 import { type SmallSystem, startSmallSystem } from '../../kit/small-system.ts';
 import { waitFor } from '../../kit/wait-for.ts';
 
@@ -203,12 +204,17 @@ test('a change whose maker left, or was told that nobody answered, is in the aud
     headers: { authorization: `Bearer ${system.key}`, 'content-type': 'application/json' },
     body: JSON.stringify({ name: 'left alone' }),
   });
-  // The worker goes on by itself since the first call, and this one waits for the store alone.
-  await waitFor('the request', async () => (await fetch(`${system.url}/health/live`)).ok);
-  await delay(200);
+  const refused = assert.rejects(asked);
+  // The worker goes on by itself since the first call, and this one waits for the store alone, for 2 s.
+  const soon = { intervalMs: 5 };
+  const isUnderWay = async () => {
+    const [worker] = await processStatuses<GatewayStatus>(join(system.folder, 'run'), 'gateway');
+    return worker?.status.inFlight === 1;
+  };
+  await waitFor('the change to be under way', isUnderWay, soon);
   leave.abort();
-  await assert.rejects(asked);
-  await waitFor('its line', () => changesOf('left alone').length === 1);
+  await refused;
+  await waitFor('its line', () => changesOf('left alone').length === 1, soon);
   system.signal('state', 'SIGCONT');
   await waitFor('what became of it', () => changesOf('left alone').length === 2);
   assert.deepEqual(changesOf('left alone'), [

@@ -79,7 +79,10 @@ const linesOf = (wanted: Record<string, unknown>) =>
     .filter(Boolean)
     .map(line => JSON.parse(line) as Record<string, unknown>)
     .filter(line => Object.entries(wanted).every(([name, value]) => line[name] === value));
-const headers = () => ({ authorization: `Bearer ${system.key}`, 'content-type': 'application/json' });
+const headers = ({ key } = system) => ({
+  authorization: `Bearer ${key}`,
+  'content-type': 'application/json',
+});
 
 const beginnings: [what: string, bytes: string | Buffer][] = [
   ['says nothing', ''],
@@ -172,7 +175,7 @@ test('an answer that a client does not take is dropped, over HTTP/1.1 and over H
   const status = new Promise(resolve => stream.on('response', got => resolve(got[':status'])));
   assert.equal(await status, 200);
   await waitFor('the stream to be reset', () => stream.closed);
-  assert.doesNotMatch(system.output('gateway'), /error|warn/i);
+  assert.doesNotMatch(system.output('gateway'), /uncaught|unhandled|request failed/i);
   const line = await waitFor('the record of the large answer', () =>
     readFileSync(join(system.folder, 'logs/audit/gateway-0.jsonl'), 'utf8')
       .split('\n')
@@ -181,14 +184,21 @@ test('an answer that a client does not take is dropped, over HTTP/1.1 and over H
   assert.equal((JSON.parse(line) as { status: number }).status, 499);
 });
 
-test('a reader that is slow and steady gets all of its answer', async () => {
-  const client = await openHttp2(system.url, { settings: { initialWindowSize: 16_384 } });
+test('a reader that is slow and steady gets all of its answer', async t => {
+  // This process reads by a timer and may itself get no CPU for a while: 5 s are no steady reader's pause.
+  const patient = await startSmallSystem({
+    embeddingUrls: [embedding.url],
+    rerankerUrls: [reranker.url],
+    env: { ER_GATEWAY_SEND_TIMEOUT_SECONDS: '5' },
+  });
+  t.after(() => patient.stop());
+  const client = await openHttp2(patient.url, { settings: { initialWindowSize: 16_384 } });
   clients.push(client);
   const stream = client.begin({
     ':path': '/v1/embeddings',
     ':method': 'POST',
     'accept-encoding': 'gzip',
-    ...headers(),
+    ...headers(patient),
   });
   stream.end(JSON.stringify({ input: Array.from({ length: 300 }, (_, index) => `slow ${index}`) }));
   const begin = performance.now();
@@ -202,7 +212,8 @@ test('a reader that is slow and steady gets all of its answer', async () => {
     clearInterval(reading);
   }
   assert.equal(stream.rstCode, constants.NGHTTP2_NO_ERROR);
-  assert.ok(performance.now() - begin > 4000, `${bytes} bytes in ${performance.now() - begin} ms`);
+  // Longer than it may take nothing, and than the looks for that are apart.
+  assert.ok(performance.now() - begin > 7000, `${bytes} bytes in ${performance.now() - begin} ms`);
 });
 
 /** A header field of HPACK as a literal that is not indexed. */

@@ -215,6 +215,28 @@ describe('the keeper of the audit trail', () => {
     assert.equal((await searchAudit(folder, { limit: 100, key: 'ünï "q"' })).length, 40);
   });
 
+  it('keeps no draft of a packed file: neither of one that failed nor of one whose plain file is gone', async t => {
+    write('gateway-0', 40, { maxFileBytes: 2000 });
+    const told: unknown[] = [];
+    t.mock.method(
+      logger,
+      'error',
+      (message: string, { file, error }: { file: string; error: NodeJS.ErrnoException }) =>
+        told.push([message, file, error.code]),
+    );
+    mkdirSync(join(pathOf('gateway-0.000001.jsonl.gz.tmp'), 'in the way'), { recursive: true });
+    for (const left of ['gateway-7.000003.jsonl.gz.tmp', 'notes.gz.tmp']) writeFileSync(pathOf(left), 'half');
+    await tidy(keeperOf(null));
+    const drafts = () => readdirSync(folder).filter(name => name.endsWith('.tmp'));
+    assert.deepEqual(drafts(), ['notes.gz.tmp'], 'what is none of the trail stays');
+    assert.deepEqual(told, [
+      ['a file of the audit trail could not be compressed', 'gateway-0.000001.jsonl', 'EISDIR'],
+    ]);
+    await tidy(keeperOf(null));
+    assert.ok(existsSync(pathOf('gateway-0.000001.jsonl.gz')), 'the next look compresses it');
+    assert.deepEqual(await problems(), []);
+  });
+
   it('deletes by age, and the trail is whole all the same; what others delete is not', async () => {
     for (let number = 1; number <= 18; number++) write('gateway-0', 2, { time: day(number) });
     write('gateway-7', 2, { time: day(2) });

@@ -46,6 +46,24 @@ describe('KeyAdmin', () => {
     assert.deepEqual(keys.list(), []);
   });
 
+  it('revokes the text too that a rotation put in place before the revocation came', async () => {
+    let isOvertaken = false;
+    const { keys, admin } = adminOf((store, change) => {
+      if (isOvertaken && change.put.length === 0) {
+        isOvertaken = false;
+        const [old] = change.seen;
+        assert.ok(old);
+        store.change({ put: [{ ...old, hash: hashKey('er-fresh') }], drop: [old.hash], seen: [old] });
+      }
+      return store.change(change);
+    });
+    const { id } = await admin.create({ name: 'web', role: 'user' }, nobody);
+    isOvertaken = true;
+    assert.equal((await admin.revoke(id, nobody)).id, id);
+    assert.equal(isOvertaken, false);
+    assert.deepEqual(keys.list(), []);
+  });
+
   it('tells of a change before the store is asked, and what became of it', async () => {
     const told: string[] = [];
     const { admin } = adminOf((store, change) => {

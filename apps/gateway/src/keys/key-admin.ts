@@ -72,14 +72,17 @@ export class KeyAdmin {
     return this.show(id);
   }
 
-  /** Ends a key, an old text in its grace period too. */
+  /** Ends a key, an old text in its grace period too, and one that a rotation makes meanwhile. */
   async revoke(id: string, tell: TellChange): Promise<KeyView> {
     const view = await this.show(id);
-    await this.#change(id, tell, secrets => ({
-      put: [],
-      drop: secrets.map(({ hash }) => hash),
-      seen: secrets,
-    }));
+    // The store takes texts that are gone for ended, also when a rotation put another one in their place: look again.
+    do
+      await this.#change(id, tell, secrets => ({
+        put: [],
+        drop: secrets.map(({ hash }) => hash),
+        seen: secrets,
+      }));
+    while (managedOf(id, await this.#store.listKeys()).length > 0);
     return view;
   }
 
@@ -131,9 +134,9 @@ export class KeyAdmin {
     decide: (secrets: KeyRecord[]) => KeyChange | null,
   ): Promise<void> {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const listed = (await this.#store.listKeys()).filter(({ key }) => key.id === id);
-      const secrets = listed.filter(({ source }) => source === managedSource).map(({ key }) => key);
-      if (secrets.length === 0) throw listed.length > 0 ? keyOfFile() : unknownKey();
+      const listed = await this.#store.listKeys();
+      const secrets = managedOf(id, listed);
+      if (secrets.length === 0) throw listed.some(({ key }) => key.id === id) ? keyOfFile() : unknownKey();
       const change = decide(secrets);
       if (change === null || (await this.#apply(change, [id], tell))) return;
     }
@@ -160,6 +163,10 @@ function withoutNulls(record: { [Name in keyof KeyRecord]: KeyRecord[Name] | nul
     Object.entries(record).filter(([, value]) => value !== null && value !== undefined),
   ) as unknown as KeyRecord;
 }
+
+/** All texts of a key that lives in the store. */
+const managedOf = (id: string, listed: ListedKey[]) =>
+  listed.filter(({ source, key }) => source === managedSource && key.id === id).map(({ key }) => key);
 
 /** One entry for each key: old texts in their grace period are no keys of their own. */
 const current = (listed: ListedKey[]) => listed.filter(({ key }) => key.grace_ends_at === undefined);

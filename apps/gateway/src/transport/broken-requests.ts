@@ -36,13 +36,19 @@ export class BrokenRequests {
       // Half a body and the end of the connection: nobody is there any more.
       if (error.code === 'HPE_INVALID_EOF_STATE' || exchange.res.headersSent) socket.destroySoon();
       else exchange.breakOff(refusal);
-    } else if (exchange && !exchange.res.writableEnded) {
-      exchange.res.once('finish', () => this.refuse(socket, refusal)); // the answers stay in order
     } else this.refuse(socket, refusal);
   }
 
-  /** Answers a connection on which there is no request, records that, and ends it. */
+  /** Answers what is no request after all that came before it on its connection, records that, and ends the connection. */
   refuse(socket: Socket, error: RequestError): void {
+    const before = exchangeOn(socket)?.res;
+    // One that has ended may still wait behind another one.
+    if (before && !before.writableFinished) before.once('finish', () => this.#refuseNow(socket, error));
+    else this.#refuseNow(socket, error);
+  }
+
+  #refuseNow(socket: Socket, error: RequestError): void {
+    if (!socket.writable) return; // the last answer said that it ends the connection
     const id = randomUUID();
     this.#recorder.refused(id, this.#callers.callerAddress({ headers: {}, socket }), error);
     const body = JSON.stringify(openaiErrors.toBody(error, id));
