@@ -76,7 +76,9 @@ export const kills: readonly Kill[] = [
   {
     name: 'kill -9 a gateway worker',
     run: async stack => {
-      process.kill(pidsOf(stack.runDir, 'gateway')[0] ?? 0, 'SIGKILL');
+      const [worker] = pidsOf(stack.runDir, 'gateway');
+      if (worker === undefined) throw new Error('no gateway worker runs');
+      process.kill(worker, 'SIGKILL');
       return nothingLeft;
     },
     // What was under way on its connections: one each.

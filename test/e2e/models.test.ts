@@ -38,7 +38,7 @@ const embed = () =>
   fetch(`${stack.url}/v1/embeddings`, {
     method: 'POST',
     headers: { authorization: `Bearer ${stack.key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ input: 'a' }),
+    body: JSON.stringify({ input: `text of ${performance.now()}` }),
   });
 const load = () =>
   startLoad({ ...stack, connections: 8, body: id => ({ input: `about ${id} of ${performance.now()}` }) });

@@ -44,6 +44,8 @@ export interface SmallSystemOptions {
   env?: Record<string, string>;
   /** Wait until both models can answer. Default true. */
   waitForModels?: boolean;
+  /** Longest time until it answers, in milliseconds. Default: 30 s. */
+  timeoutMs?: number;
 }
 
 /** Starts a small system and waits until it answers. */
@@ -52,6 +54,7 @@ export async function startSmallSystem({
   rerankerUrls,
   env = {},
   waitForModels = true,
+  timeoutMs = 30_000,
 }: SmallSystemOptions): Promise<SmallSystem> {
   const folder = mkdtempSync(join(tmpdir(), 'er-small-'));
   const [gatewayPort, monitorPort] = (await freePorts(2)) as [number, number];
@@ -108,7 +111,7 @@ export async function startSmallSystem({
           throw new Error(`the gateway exited:\n${output('gateway')}`);
         return isOk(`${url}${waitForModels ? '/health' : '/health/live'}`);
       },
-      { timeoutMs: 30_000 },
+      { timeoutMs },
     );
   } catch (error) {
     const said = apps.map(app => `--- ${app}\n${output(app)}`).join('\n');

@@ -16,12 +16,19 @@ let system: SmallSystem;
 
 before(
   async () => {
-    const [embedding, reranker] = await Promise.all([startVllm('embedding'), startVllm('reranker')]);
-    ends.push(embedding.stop, reranker.stop);
+    const start = async (role: 'embedding' | 'reranker') => {
+      const server = await startVllm(role);
+      ends.push(server.stop);
+      return server;
+    };
+    const starting = [start('embedding'), start('reranker')] as const;
+    await Promise.allSettled(starting); // so that one that fails leaves none behind
+    const [embedding, reranker] = await Promise.all(starting);
     vllm = { embedding: embedding.url, reranker: reranker.url };
     system = await startSmallSystem({
       embeddingUrls: [embedding.url],
       rerankerUrls: [reranker.url],
+      timeoutMs: 120_000,
       env: {
         ER_MODELS_EMBEDDING_PATH: vllmPaths.models.embedding,
         ER_MODELS_RERANKER_PATH: vllmPaths.models.reranker,
@@ -264,7 +271,11 @@ function randomNumbers(seed: number): () => number {
 }
 
 test('without the model folders here: ids end as they should, cuts are vLLM’s, and the template is Qwen’s', async () => {
-  const bare = await startSmallSystem({ embeddingUrls: [vllm.embedding], rerankerUrls: [vllm.reranker] });
+  const bare = await startSmallSystem({
+    embeddingUrls: [vllm.embedding],
+    rerankerUrls: [vllm.reranker],
+    timeoutMs: 120_000,
+  });
   try {
     const ask = async <Body>(path: string, body: unknown) => {
       const answer = await bare.post(path, body);
@@ -313,7 +324,8 @@ for (const [title, env, advice] of [
       waitForModels: false,
     });
     try {
-      await waitFor('the reason', async () => advice.test(await (await wrong.fetch('/health')).text()));
+      const isTold = async () => advice.test(await (await wrong.fetch('/health')).text());
+      await waitFor('the reason', isTold, { timeoutMs: 60_000 });
     } finally {
       await wrong.stop();
     }

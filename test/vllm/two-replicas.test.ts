@@ -9,7 +9,7 @@ import { vllmEnvironment, vllmMaxModelLen, vllmPaths } from '../kit/vllm/paths.t
 import { waitFor } from '../kit/wait-for.ts';
 
 /** Two real vLLM servers for embeddings; the reranker is the built-in engine, which needs no memory. */
-describe('two vLLM servers of one model', { timeout: 1_200_000 }, () => {
+describe('two vLLM servers of one model', { timeout: 2_400_000 }, () => {
   let stack: Stack;
 
   before(
@@ -17,6 +17,7 @@ describe('two vLLM servers of one model', { timeout: 1_200_000 }, () => {
       assert.ok(existsSync(vllmPaths.stamp), 'no vLLM here: run node test/kit/vllm/install.ts');
       stack = await startStack({
         workers: 2,
+        startTimeoutMs: 600_000,
         env: {
           ...vllmEnvironment,
           ER_VLLM_COMMAND: vllmPaths.command,
@@ -33,7 +34,7 @@ describe('two vLLM servers of one model', { timeout: 1_200_000 }, () => {
         intervalMs: 1_000,
       });
     },
-    { timeout: 900_000 },
+    { timeout: 1_200_000 },
   );
   after(async () => {
     await stack?.stop();
@@ -63,9 +64,11 @@ describe('two vLLM servers of one model', { timeout: 1_200_000 }, () => {
     assert.equal(code, 0, output);
     await load.answersMore(20);
     assert.deepEqual((await load.stop()).failures, []);
-    const now = await servers();
-    for (const [at, { pid, state }] of now.entries()) {
-      assert.equal(state, 'ready');
+    const now = await waitFor('both to be ready', async () => {
+      const seen = await servers();
+      return seen.every(({ state }) => state === 'ready') && seen;
+    });
+    for (const [at, { pid }] of now.entries()) {
       assert.ok(pid !== null && !old.includes(pid), `server ${at} is the old one`);
     }
   });

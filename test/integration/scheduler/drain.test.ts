@@ -43,7 +43,8 @@ describe('a model server that its supervisor is about to stop', () => {
       isDrained = true;
     });
     await nextTurn();
-    if ((await drained.seen()).inFlight > 0) assert.equal(isDrained, false, 'its calls are under way');
+    const wasDrained = isDrained;
+    if ((await drained.seen()).inFlight > 0) assert.equal(wasDrained, false, 'its calls are under way');
     await draining;
     // Those that it had have come back, and what follows goes elsewhere: the supervisor sends SIGTERM now.
     await drained.stop();

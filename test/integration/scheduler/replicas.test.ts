@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Batcher } from '../../../apps/scheduler/src/batch/batcher.ts';
 import { Item, type ItemResult } from '../../../apps/scheduler/src/queue/item.ts';
 import type { Upstream, UpstreamOptions } from '../../../apps/scheduler/src/upstream/upstream.ts';
@@ -41,10 +42,9 @@ async function start(count: number, send: Send, canary?: UpstreamOptions['canary
 }
 
 /** Sends texts in one turn; what becomes of each. */
-function send(texts: readonly string[]): Promise<PromiseSettledResult<ItemResult>[]> {
+function send(texts: readonly string[], keyId = 'a'): Promise<PromiseSettledResult<ItemResult>[]> {
   const items = texts.map(
-    text =>
-      new Item({ input: { kind: 'text', text }, tokens: 10, keyId: 'a', priority: 'interactive', job: {} }),
+    text => new Item({ input: { kind: 'text', text }, tokens: 10, keyId, priority: 'interactive', job: {} }),
   );
   const results = items.map(
     item => new Promise<ItemResult>((resolve, reject) => item.join({ resolve, reject })),
@@ -62,6 +62,49 @@ const forever = (signal: AbortSignal) =>
 const statuses = (results: PromiseSettledResult<ItemResult>[]) =>
   results.map(({ status }) => status).join(' ');
 const callsOf = (upstream: Upstream) => calls.filter(call => call.upstream === upstream).length;
+
+test('who has little to do gets calls of its own, one at a time, while a flood takes up the server', async () => {
+  const gates: PromiseWithResolvers<void>[] = [];
+  const [only] = (await start(1, async (upstream, items) => {
+    const gate = Promise.withResolvers<void>();
+    gates.push(gate);
+    await gate.promise;
+    return ok(upstream, items);
+  })) as [Upstream];
+  const flood = send(
+    Array.from({ length: 200 }, (_, index) => `flood ${index}`),
+    'flood',
+  );
+  await waitFor('the calls in line', () => only.callsInLine === batcher.slots);
+  const inLine = gates.length;
+  assert.ok(calls.every(({ items }) => items === 16));
+
+  const first = send(['one'], 'small');
+  await waitFor('its call', () => gates.length === inLine + 1);
+  const later = [send(['two'], 'small'), send(['three'], 'another')];
+  await nextTurn();
+  assert.equal(gates.length, inLine + 1, 'one at a time');
+  gates[inLine]?.resolve();
+  assert.equal(statuses(await first), 'fulfilled');
+  await waitFor('the next one', () => gates.length === inLine + 2);
+  assert.deepEqual(
+    calls.slice(inLine).map(({ items }) => items),
+    [1, 2],
+  );
+  gates[inLine + 1]?.resolve();
+  for (const one of later) assert.equal(statuses(await one), 'fulfilled');
+  assert.equal(only.callsInLine, inLine, 'those in line are where they were');
+
+  // Meanwhile the calls in line share one batch, so that a text that comes waits for no more.
+  gates[0]?.resolve();
+  await waitFor('the call that follows', () => gates.length === inLine + 3);
+  assert.equal(calls.at(-1)?.items, Math.floor(16 / batcher.slots));
+  for (let at = 1; at < gates.length || batcher.queue.size > 0; at++) {
+    await waitFor('a call', () => gates[at]);
+    gates[at]?.resolve();
+  }
+  assert.ok((await flood).every(({ status }) => status === 'fulfilled'));
+});
 
 test('a call that failed goes once more to another server, not to the one with the least to do', async () => {
   const [bad, good] = (await start(2, (upstream, items) =>
@@ -84,10 +127,12 @@ test('numbers that are no numbers are asked again elsewhere, and a server that g
     },
   )) as [Upstream];
   isBroken = true;
+  const outcomes = new Set<string>();
   await waitFor('its trial', async () => {
-    assert.equal(statuses(await send(['a'])), 'fulfilled');
+    outcomes.add(statuses(await send(['a'])));
     return !bad.isReady;
   });
+  assert.deepEqual([...outcomes], ['fulfilled']);
   const before = callsOf(bad);
   for (let request = 0; request < 5; request++) await send(['a']);
   assert.equal(callsOf(bad), before);

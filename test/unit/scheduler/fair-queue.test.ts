@@ -137,6 +137,41 @@ test('a key of weight 3 gets three times the tokens of a key of weight 1 while b
   assert.ok(ratio > 2.6 && ratio < 3.4, `heavy/light ${ratio}`);
 });
 
+test('keys with little to do come ahead of one that floods, whole and in their order', () => {
+  const queue = new FairQueue();
+  const budget = { items: 64, tokens: 8192 };
+  fill(queue, 'flood', 200);
+  fill(queue, 'one', 1);
+  fill(queue, 'eight', 8);
+  fill(queue, 'nine', 9);
+  fill(queue, 'long', 1, 1025);
+  fill(queue, 'nightly', 1, 10, 'bulk');
+  assert.deepEqual(countByKey(queue.takeAhead(budget)), { one: 1, eight: 8 });
+  assert.deepEqual(queue.takeAhead(budget), []);
+  assert.equal(queue.size, 200 + 9 + 1 + 1);
+});
+
+test('nobody comes ahead where others have less than a batch waiting, and all of them are a batch at most', () => {
+  const queue = new FairQueue();
+  const budget = { items: 64, tokens: 8192 };
+  for (let key = 0; key < 100; key++) fill(queue, `key ${key}`, 1);
+  assert.deepEqual(queue.takeAhead(budget), [], 'a hundred callers share batches');
+  fill(queue, 'flood', 63);
+  assert.deepEqual(queue.takeAhead(budget), [], 'there is room for all of it soon');
+  fill(queue, 'flood', 1);
+  assert.equal(queue.takeAhead(budget).length, 64);
+  assert.equal(queue.takeAhead(budget).length, 36);
+});
+
+test('who has left is not taken ahead', () => {
+  const queue = new FairQueue();
+  fill(queue, 'flood', 200);
+  const [left, stays] = [itemOf('a'), itemOf('a')];
+  for (const item of [left, stays]) queue.push(item);
+  left.leave(waiter);
+  assert.deepEqual(queue.takeAhead({ items: 64, tokens: 8192 }), [stays]);
+});
+
 test('its age is that of the item that came first, of whatever key and class', () => {
   const queue = new FairQueue();
   assert.equal(queue.ageMs(performance.now()), 0);

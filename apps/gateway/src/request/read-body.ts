@@ -5,6 +5,7 @@ import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompre
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import { checkShape } from './body-shape.ts';
 import { ClientGone, type Exchange } from './exchange.ts';
+import { HeldBodies } from './held-bodies.ts';
 
 const decoders = {
   gzip: createGunzip,
@@ -18,8 +19,7 @@ const decoders = {
 const mostBodies = 8;
 const leastHeldBytes = 64 * 1024 * 1024;
 
-/** Bytes of bodies that this worker holds, of requests whose answer has not ended. */
-let heldBytes = 0;
+const held = new HeldBodies();
 
 /**
  * The request's JSON body, parsed. Stops reading at `maxBytes` (counted after decompression too, so that a small bomb
@@ -78,9 +78,8 @@ function collect(exchange: Exchange, maxBytes: number): Promise<Buffer> {
     const chunks: Buffer[] = [];
     const mostHeldBytes = Math.max(leastHeldBytes, mostBodies * maxBytes);
     let bytes = 0;
-    res.once('close', () => {
-      heldBytes -= bytes;
-    });
+    const keyId = exchange.key?.id ?? '';
+    res.once('close', () => held.release(keyId, bytes));
     req.on('data', (chunk: Buffer) => {
       exchange.bytesIn += chunk.length;
     });
@@ -93,10 +92,10 @@ function collect(exchange: Exchange, maxBytes: number): Promise<Buffer> {
     };
     const onData = (chunk: Buffer) => {
       bytes += chunk.length;
-      heldBytes += chunk.length;
       chunks.push(chunk);
+      const hasRoom = held.add(keyId, chunk.length, bytes, mostHeldBytes);
       if (bytes > maxBytes) finish(tooLarge(maxBytes));
-      else if (heldBytes > mostHeldBytes) finish(tooManyBodies());
+      else if (!hasRoom) finish(tooManyBodies());
     };
     source.on('data', onData);
     // HTTP/2 ends the body of a request that was reset as if it were whole; its stream is closed by then.

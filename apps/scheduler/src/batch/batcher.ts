@@ -1,5 +1,6 @@
 import type { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { BatchReport } from '@er-gateway/shared/scheduler-protocol';
+import type { BatchBudget } from '../queue/class-line.ts';
 import { FairQueue } from '../queue/fair-queue.ts';
 import type { Item, ItemResult } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -9,11 +10,14 @@ import type { Wire } from '../wire/wire.ts';
 import { DrainRate } from './drain-rate.ts';
 import { SlotFinder } from './slot-finder.ts';
 
+/** Keys with little to do are expected again for so long after they came, in milliseconds. */
+const aheadMs = 1000;
+
 export interface BatcherOptions {
   pool: UpstreamPool;
   wire: Wire;
   /** Most items and tokens in one call. */
-  budget: { items: number; tokens: number };
+  budget: BatchBudget;
   /** Calls under way on one server at once; null finds out. */
   slots: number | null;
   /** A call has ended, one way or the other. */
@@ -43,6 +47,7 @@ export class Batcher {
   #calls = 0;
   #items = 0;
   readonly #drainRate = new DrainRate();
+  #lastAheadAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
@@ -64,10 +69,11 @@ export class Batcher {
   wake(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const { pool, budget, wire } = this.#options;
+    const { pool, wire } = this.#options;
     for (;;) {
       if (this.queue.size === 0) return;
       const now = this.#now();
+      const budget = this.#budgetInLine(now);
       const isFull = this.queue.size >= budget.items || this.queue.tokens >= budget.tokens;
       const next = pool.nextFree(now, this.slots, upstream => ({
         items: this.#itemsWaitingForOne(),
@@ -79,12 +85,38 @@ export class Batcher {
         return;
       }
       if (next.waitMs > 0) {
+        this.#sendAhead();
         if (Number.isFinite(next.waitMs)) this.#timer = setTimeout(() => this.wake(), next.waitMs);
         return;
       }
       const batch = this.queue.take(budget, !wire.canJoinJobs(next.upstream));
       if (batch.length > 0) void this.#run(next.upstream, batch);
     }
+  }
+
+  /**
+   * While the server's calls are taken up by keys that flood it, who has little to do gets calls of their own, one at a
+   * time: behind whole batches a single text would wait for two of them, and then be in a third.
+   */
+  #sendAhead(): void {
+    const { pool, budget, wire } = this.#options;
+    const upstream = pool.bestAhead();
+    if (upstream === null || !wire.canJoinJobs(upstream)) return;
+    const batch = this.queue.takeAhead(budget);
+    if (batch.length === 0) return;
+    this.#lastAheadAt = this.#now();
+    void this.#run(upstream, batch, { isAhead: true });
+  }
+
+  /**
+   * What a call in line may hold. The calls of a server share one batch while somebody comes ahead of them: the server works
+   * in the order of arrival, so what is under way is what a single text waits for.
+   */
+  #budgetInLine(now: number): BatchBudget {
+    const { budget } = this.#options;
+    if (now - this.#lastAheadAt > aheadMs) return budget;
+    const part = (whole: number) => Math.max(1, Math.floor(whole / this.slots));
+    return { items: part(budget.items), tokens: part(budget.tokens) };
   }
 
   /**
@@ -131,8 +163,8 @@ export class Batcher {
     });
   }
 
-  /** `isPart`: a failure of the batch that it was cut from has been counted. */
-  async #run(upstream: Upstream, batch: Item[], isPart = false): Promise<void> {
+  /** `isPart`: a failure of the batch that it was cut from has been counted. `isAhead`: not in line with the others. */
+  async #run(upstream: Upstream, batch: Item[], { isPart = false, isAhead = false } = {}): Promise<void> {
     const { wire, onCallEnd } = this.#options;
     const startedAt = this.#now();
     const size = { items: batch.length, tokens: batch.reduce((sum, item) => sum + item.tokens, 0) };
@@ -144,7 +176,7 @@ export class Batcher {
     this.#items += batch.length;
     const cancel = new AbortController();
     const watched = watchAbandonment(batch, cancel);
-    upstream.started(size, startedAt);
+    upstream.started(size, startedAt, isAhead);
     const [answer] = await Promise.allSettled([wire.send(upstream, batch, cancel.signal)]);
     const now = this.#now();
     const durationMs = now - startedAt;
@@ -152,29 +184,29 @@ export class Batcher {
     onCallEnd?.({ outcome, durationMs, ...size });
     watched.end();
     if (answer.status === 'fulfilled') {
-      upstream.succeeded(now, durationMs, this.#itemsWaitingForOne());
-      upstream.ended(size, now);
+      if (isAhead) upstream.succeededAhead(now);
+      else upstream.succeeded(now, durationMs, this.#itemsWaitingForOne());
+      upstream.ended(size, now, isAhead);
       if (outcome === 'ok') upstream.breaker.succeeded();
       else void this.#options.pool.doubt(upstream);
-      this.#learn(upstream, batch, { ...size, durationMs }, now);
+      upstream.recent.add(durationMs, size.items, now);
+      if (!isAhead) this.#learn(batch, { ...size, durationMs }, now);
       this.#deliver(upstream, batch, answer.value);
     } else {
       if (outcome !== 'cancelled') upstream.answered(now);
-      upstream.ended(size, now);
+      upstream.ended(size, now, isAhead);
       await this.#fail(upstream, batch, answer.reason, isPart);
     }
     this.wake();
   }
 
   #learn(
-    upstream: Upstream,
     batch: readonly Item[],
     call: { items: number; tokens: number; durationMs: number },
     now: number,
   ): void {
     const { items, tokens, durationMs } = call;
     const { budget } = this.#options;
-    upstream.recent.add(durationMs, items, now);
     this.#drainRate.ended(now, {
       startedAt: now - durationMs,
       tokens,
@@ -252,7 +284,7 @@ export class Batcher {
       const wanted = half.filter(item => !item.isAbandoned);
       const server = upstream.isAvailable(this.#now()) ? upstream : pool.best();
       if (server === null) for (const item of wanted) item.reject(pool.unavailable());
-      else if (wanted.length > 0) await this.#run(server, wanted, isPart);
+      else if (wanted.length > 0) await this.#run(server, wanted, { isPart });
     }
   }
 

@@ -102,6 +102,31 @@ export class ClassLine {
     }
   }
 
+  /**
+   * Takes the whole lines of keys that have no more than `most` waiting, in the order of their turns, as many as a batch
+   * holds; none when the other keys have less than a batch waiting.
+   */
+  takeShortLines(most: BatchBudget, budget: BatchBudget): Item[] {
+    const short = this.#turns
+      .map(keyId => this.#lines.get(keyId) as KeyLine)
+      .filter(({ size, tokens }) => size <= most.items && tokens <= most.tokens);
+    const others = { items: this.size, tokens: this.tokens };
+    for (const { size, tokens } of short) {
+      others.items -= size;
+      others.tokens -= tokens;
+    }
+    if (others.items < budget.items && others.tokens < budget.tokens) return [];
+    const taken: Item[] = [];
+    const left = { ...budget };
+    for (const line of short) {
+      left.items -= line.size;
+      left.tokens -= line.tokens;
+      if (left.items < 0 || left.tokens < 0) break;
+      taken.push(...this.#takeLine(line));
+    }
+    return taken;
+  }
+
   /** Removes and returns everything. */
   clear(): Item[] {
     const items = [...this.#lines.values()].flatMap(({ items, head }) =>
@@ -117,6 +142,16 @@ export class ClassLine {
 
   inspect(): { keyId: string; items: number; tokens: number }[] {
     return [...this.#lines].map(([keyId, { size, tokens }]) => ({ keyId, items: size, tokens }));
+  }
+
+  #takeLine(line: KeyLine): Item[] {
+    const items = line.items.slice(line.head).filter(({ isAbandoned }) => !isAbandoned);
+    for (const item of items) {
+      item.onAbandoned = undefined;
+      line.head++;
+      this.#remove(line, item);
+    }
+    return items;
   }
 
   #lineOf({ keyId, weight }: Item): KeyLine {

@@ -3,6 +3,8 @@ import type { Item, PriorityClass } from './item.ts';
 
 /** Part of the work that bulk gets while interactive work waits too: it is slow then, but never starved. */
 const bulkShare = 1 / 8;
+/** Part of a batch up to which a key has little to do. */
+const littlePart = 1 / 8;
 /** Sums of parts are off by less. */
 const roundingError = 1e-9;
 
@@ -81,6 +83,16 @@ export class FairQueue {
     interactive.take(taken, left, ofOneJob);
     bulk.take(taken, left, ofOneJob);
     return taken;
+  }
+
+  /**
+   * Takes what interactive keys with little to do have waiting, when others have more than a batch: they need not stand
+   * in line with whole batches. Each has at most an eighth of a batch; all of them a batch.
+   */
+  takeAhead(budget: BatchBudget): Item[] {
+    const part = (whole: number) => Math.max(1, Math.floor(whole * littlePart));
+    const most = { items: part(budget.items), tokens: part(budget.tokens) };
+    return this.#classes.interactive.takeShortLines(most, budget);
   }
 
   /** Removes and returns everything. */

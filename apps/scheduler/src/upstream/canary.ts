@@ -22,7 +22,8 @@ export interface CanaryOptions {
  */
 export function embeddingCanary(options: CanaryOptions) {
   return async (upstream: Upstream, signal: AbortSignal): Promise<void> => {
-    upstream.dimensions = null;
+    // While it serves, another size is wrong: its calls go by the one that was learned.
+    if (!upstream.isReady) upstream.dimensions = null;
     const vectors = (await infer(options, upstream, signal)).map(({ vector }) => floatsOf(vector));
     for (const vector of vectors) {
       const norm = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));

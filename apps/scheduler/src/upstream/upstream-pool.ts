@@ -86,7 +86,7 @@ export class UpstreamPool {
   ): { upstream: Upstream; waitMs: number } | null {
     let best: { upstream: Upstream; waitMs: number } | null = null;
     for (const upstream of this.#available(now)) {
-      const waitMs = upstream.pace.waitMs(now, upstream.calls, slots, batchFor(upstream));
+      const waitMs = upstream.pace.waitMs(now, upstream.callsInLine, slots, batchFor(upstream));
       if (
         best === null ||
         waitMs < best.waitMs ||
@@ -100,8 +100,17 @@ export class UpstreamPool {
 
   /** The server with the least to do of those that can answer, other than `except`; null when there is none. */
   best(except: Upstream | null = null): Upstream | null {
+    return this.#bestOf(upstream => upstream !== except);
+  }
+
+  /** The same of those that have no call ahead of the line under way. */
+  bestAhead(): Upstream | null {
+    return this.#bestOf(upstream => !upstream.hasCallAhead);
+  }
+
+  #bestOf(mayBe: (upstream: Upstream) => boolean): Upstream | null {
     const now = performance.now();
-    const [first = null, ...others] = this.#available(now).filter(upstream => upstream !== except);
+    const [first = null, ...others] = this.#available(now).filter(mayBe);
     return others.reduce(
       (best, upstream) => (best && isBetter(upstream, best, now) ? upstream : best),
       first,

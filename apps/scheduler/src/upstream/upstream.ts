@@ -29,12 +29,12 @@ const probeTimeoutMs = 5000;
 /** Longest wait for the canary: the first inference after a start may compile kernels. */
 const canaryTimeoutMs = 120_000;
 /**
- * A server is suspected when it has answered nothing for this long in milliseconds, and for so many of its usual calls. Then
- * its canary must be answered within this time, which is that of a slow server's largest call.
+ * A server is suspected when it has answered nothing for this long in milliseconds, and for so many of its usual calls. The
+ * canary of one that serves must be answered within this time, which is that of a slow server's largest call.
  */
 const leastPatienceMs = 10_000;
 const patienceCalls = 10;
-const suspectCanaryTimeoutMs = 60_000;
+const readyCanaryTimeoutMs = 60_000;
 /** Failed probes in a row after which a ready server counts as down, unless nobody listens. */
 const toleratedProbeFailures = 3;
 /** Batches are few and large; the rest is for tokenize calls and probes. */
@@ -59,6 +59,8 @@ export class Upstream {
   readonly breaker = new Breaker();
   /** Batches under way, and the items and tokens in them. */
   calls = 0;
+  /** Whether one of them is for keys with little to do, ahead of the line. */
+  hasCallAhead = false;
   outstandingItems = 0;
   outstandingTokens = 0;
   /** Running mean of a call's milliseconds; decides between servers with the same load. */
@@ -118,16 +120,28 @@ export class Upstream {
     return (this.outstandingTokens + 1) / age;
   }
 
-  started({ items, tokens }: BatchSize, now: number): void {
+  /** Batches under way that count for the pace. */
+  get callsInLine(): number {
+    return this.calls - (this.hasCallAhead ? 1 : 0);
+  }
+
+  /** A call has begun, in line with the others or ahead of them. */
+  started({ items, tokens }: BatchSize, now: number, isAhead = false): void {
     this.calls++;
     this.outstandingItems += items;
     this.outstandingTokens += tokens;
-    this.pace.started(now);
+    if (isAhead) this.hasCallAhead = true;
+    else this.pace.started(now);
     this.#silence.began(now);
   }
 
   /** A call was answered by an error. */
   answered(now: number): void {
+    this.#silence.broken(now);
+  }
+
+  /** A call ahead of the line got its results. */
+  succeededAhead(now: number): void {
     this.#silence.broken(now);
   }
 
@@ -139,7 +153,8 @@ export class Upstream {
       this.latencyMs === 0 ? durationMs : this.latencyMs + latencySmoothing * (durationMs - this.latencyMs);
   }
 
-  ended({ items, tokens }: BatchSize, now: number): void {
+  ended({ items, tokens }: BatchSize, now: number, isAhead = false): void {
+    if (isAhead) this.hasCallAhead = false;
     this.calls--;
     this.outstandingItems -= items;
     this.outstandingTokens -= tokens;
@@ -185,9 +200,10 @@ export class Upstream {
   }
 
   /** It gave wrong numbers: its canary tells whether it is the server, or a text that does that to any server. */
-  doubt(): Promise<void> {
+  async doubt(): Promise<void> {
+    if (this.isDraining) return; // a canary that fails would cut off the calls that it finishes
     this.#isDoubted = true;
-    return this.probe();
+    await this.probe();
   }
 
   async close(): Promise<void> {
@@ -198,14 +214,15 @@ export class Upstream {
     const now = performance.now();
     if (this.breaker.isOpen(now)) return;
     const isSuspect = this.isSuspected(now);
-    const isTrial = !this.isReady || this.breaker.needsTrial || isSuspect || this.#isDoubted;
+    const isDoubted = this.#isDoubted && !this.isDraining;
     this.#isDoubted = false;
+    const isTrial = !this.isReady || this.breaker.needsTrial || isSuspect || isDoubted;
     const life = this.#down;
     try {
       await this.#get('/health');
       if (isTrial) {
         this.model = parseServerFacts(await this.#get('/v1/models'));
-        await this.#canary(this, AbortSignal.timeout(isSuspect ? suspectCanaryTimeoutMs : canaryTimeoutMs));
+        await this.#canary(this, AbortSignal.timeout(this.isReady ? readyCanaryTimeoutMs : canaryTimeoutMs));
         this.breaker.trialSucceeded();
         this.#silence.broken(performance.now());
       }
@@ -219,7 +236,7 @@ export class Upstream {
       this.#failedProbes++;
       if (isTrial) this.breaker.trialFailed(performance.now());
       // It may have answered a call while its canary waited.
-      const isHung = isSuspect && this.isSuspected(performance.now());
+      const isHung = isTrial && this.isSuspected(performance.now());
       const isDefinite = isHung || (error instanceof UpstreamFailure && error.kind !== 'broken');
       if (isDefinite || this.#failedProbes >= toleratedProbeFailures || !this.isReady) {
         const silent = isHung ? 'answers no call' : 'does not answer /health';
