@@ -3,8 +3,9 @@ import { RequestError } from '@er-gateway/shared/errors/request-error';
 /** The least and the most that a refused caller is told to wait, in milliseconds. */
 const leastRetryAfterMs = 1000;
 const longestRetryAfterMs = 60_000;
-/** Part of the cap that any key may fill; beyond it only keys that hold less than an even part of the cap get permits. */
+/** Part of the cap that any key may fill; beyond it a key gets no permits that holds this many times what the others hold on average. */
 const commonPart = 0.8;
+const muchMore = 2;
 
 export interface AdmissionRequest {
   /** Whose work it is. */
@@ -67,8 +68,9 @@ export class Admission {
         'or have its concurrency_share raised',
       );
     }
-    const keys = this.#byKey.size + (own === 0 ? 1 : 0);
-    if (this.inFlight >= this.capacity * commonPart && own >= this.capacity / keys) {
+    const others = this.#byKey.size - (own === 0 ? 0 : 1);
+    const isFlooding = others > 0 && own >= (muchMore * (this.inFlight - own)) / others;
+    if (this.inFlight >= this.capacity * commonPart && isFlooding) {
       throw this.#refusal(
         'overloaded',
         `This key has ${own} of the ${this.inFlight} requests that are in flight here; what is left up to the limit of ${this.capacity} is for other keys.`,

@@ -38,7 +38,20 @@ test('what had a permit before gets one again, whoever has taken the others mean
   assert.equal(admission.inFlight, 2);
 });
 
-test('a key alone may take up the whole cap; beside others not more than its even part of the last fifth', async () => {
+test('keys that have about as much to do fill the cap between them, in whatever order they come', async () => {
+  const admission = new Admission(500);
+  let refused = 0;
+  for (let number = 0; number < 520; number++) {
+    // Five keys with 100 each and one with 20, evenly mixed.
+    const keyId = number % 26 === 25 ? 'small' : `key ${number % 5}`;
+    admission.run({ keyId }, never).catch(() => refused++);
+  }
+  await Promise.resolve();
+  await Promise.resolve();
+  assert.deepEqual([admission.inFlight, refused], [500, 20]);
+});
+
+test('a key alone may take up the whole cap; beside others one that floods gets nothing of the last fifth', async () => {
   const alone = new Admission(10);
   for (let time = 0; time < 10; time++) void alone.run({ keyId: 'flood' }, never);
   assert.equal(alone.inFlight, 10);
