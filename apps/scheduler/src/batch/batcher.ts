@@ -7,11 +7,14 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { refusalFor, UpstreamFailure } from '../upstream/upstream-failure.ts';
 import type { UpstreamPool } from '../upstream/upstream-pool.ts';
 import type { Wire } from '../wire/wire.ts';
+import { type EndedCall, outcomeOf, watchAbandonment } from './call.ts';
 import { DrainRate } from './drain-rate.ts';
 import { SlotFinder } from './slot-finder.ts';
 
 /** Keys with little to do are expected again for so long after they came, in milliseconds. */
 const aheadMs = 1000;
+/** The least part of a batch that a call in line may hold meanwhile, however many calls are allowed. */
+const leastShare = 1 / 4;
 
 export interface BatcherOptions {
   pool: UpstreamPool;
@@ -23,14 +26,6 @@ export interface BatcherOptions {
   /** A call has ended, one way or the other. */
   onCallEnd?: (call: EndedCall) => void;
   now?: () => number;
-}
-
-/** How a call to a model server ended: refused is a 4xx about an input. */
-export interface EndedCall {
-  outcome: 'ok' | 'refused' | 'failed' | 'cancelled';
-  durationMs: number;
-  items: number;
-  tokens: number;
 }
 
 /**
@@ -115,7 +110,7 @@ export class Batcher {
   #budgetInLine(now: number): BatchBudget {
     const { budget } = this.#options;
     if (now - this.#lastAheadAt > aheadMs) return budget;
-    const part = (whole: number) => Math.max(1, Math.floor(whole / this.slots));
+    const part = (whole: number) => Math.max(1, Math.floor(whole * Math.max(leastShare, 1 / this.slots)));
     return { items: part(budget.items), tokens: part(budget.tokens) };
   }
 
@@ -292,24 +287,4 @@ export class Batcher {
     const refusal: RequestError = this.#options.pool.unavailable();
     for (const item of this.queue.clear()) item.reject(refusal);
   }
-}
-
-/** Aborts a call when nobody waits for any of its items any more. */
-function watchAbandonment(batch: readonly Item[], cancel: AbortController): { end: () => void } {
-  const onLeave = () => {
-    if (batch.every(item => item.isAbandoned)) cancel.abort(new Error('nobody waits for this call any more'));
-  };
-  for (const item of batch) item.onAbandoned = onLeave;
-  return {
-    end: () => {
-      for (const item of batch) if (item.onAbandoned === onLeave) item.onAbandoned = undefined;
-    },
-  };
-}
-
-function outcomeOf(answer: PromiseSettledResult<(ItemResult | UpstreamFailure)[]>): EndedCall['outcome'] {
-  if (answer.status === 'fulfilled')
-    return answer.value.some(result => result instanceof UpstreamFailure) ? 'failed' : 'ok';
-  if (!(answer.reason instanceof UpstreamFailure)) return 'cancelled';
-  return answer.reason.isRefusalOfRequest ? 'refused' : 'failed';
 }
