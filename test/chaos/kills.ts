@@ -128,7 +128,8 @@ export const kills: readonly Kill[] = [
     run: async stack => {
       const first = groupOf(stack, 'embedding');
       process.kill(first, 'SIGKILL');
-      const second = await waitFor('the next one', () => nextGroup(stack, first), { timeoutMs: 30_000 });
+      // The deaths of the rows before count: each start waits longer.
+      const second = await waitFor('the next one', () => nextGroup(stack, first), { timeoutMs: 120_000 });
       process.kill(second, 'SIGKILL');
       return () => membersOf(first).length + membersOf(second).length;
     },
