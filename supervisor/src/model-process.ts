@@ -175,6 +175,7 @@ export class ModelProcess {
       files: this.#files,
       log: this.#log,
       logger: this.#logger,
+      niceness: this.#options.config.models[this.#options.role].niceness,
     });
     this.#board.enter('loading', 'starting the program', { pid: server.pid, startedAt: Date.now() });
     return server;

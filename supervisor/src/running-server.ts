@@ -5,6 +5,7 @@ import { killGroup, recordGroup } from '@er-gateway/shared/process-group';
 import { attempt } from './attempt.ts';
 import { type ChildExit, type ModelChild, startChild, withDeathSignal } from './child.ts';
 import type { ModelCommand } from './command-inputs.ts';
+import { lowerPriority } from './lower-priority.ts';
 import type { ModelLog } from './model-log.ts';
 import { type OutputPipe, openOutputPipe } from './output-pipe.ts';
 import type { ProcessFiles } from './process-files.ts';
@@ -15,6 +16,8 @@ export interface ServerSurroundings {
   files: ProcessFiles;
   log: ModelLog;
   logger: Logger;
+  /** How far others go before it on busy cores, 0 to 19. */
+  niceness: number;
 }
 
 /** A model server that runs: its process group, the pipe that takes its output, and the files that name it. */
@@ -45,7 +48,10 @@ export class RunningServer {
     this.#surroundings = surroundings;
     const { pid } = child;
     if (pid === null) return;
-    const { files, logger } = surroundings;
+    const { files, logger, niceness } = surroundings;
+    lowerPriority(pid, niceness).catch((error: Error) => {
+      logger.warn(`the model server does not give way to others: ${error.message}`);
+    });
     attempt(logger, 'the group file', () => recordGroup(files.group, pid));
     attempt(logger, 'the pid file', () => {
       mkdirSync(dirname(files.pid), { recursive: true });
@@ -81,7 +87,7 @@ export class RunningServer {
 }
 
 /** Removes the files that name a process group: it is gone. */
-export function removeGroupFiles({ files, logger }: Omit<ServerSurroundings, 'log'>): void {
+export function removeGroupFiles({ files, logger }: Pick<ServerSurroundings, 'files' | 'logger'>): void {
   attempt(logger, 'the group file', () => rmSync(files.group, { force: true }));
   attempt(logger, 'the pid file', () => rmSync(files.pid, { force: true }));
 }

@@ -1,14 +1,24 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { configSchema } from '@er-gateway/shared/config/schema';
 import { seriesOf } from '../kit/process-status.ts';
 import { waitFor } from '../kit/wait-for.ts';
 import { membersOf, Supervised } from './fixtures/supervised.ts';
 
+const { niceness } = configSchema.parse({}).models.embedding;
 const fakeVllm = join(import.meta.dirname, '..', 'fake-model', 'vllm');
 
 describe('a supervisor with a model server that works', () => {
@@ -22,7 +32,12 @@ describe('a supervisor with a model server that works', () => {
       const pgid = await place.untilReady(supervisor);
 
       assert.equal(place.pidFile(), `${pgid}\n`);
-      assert.equal(membersOf(pgid).length, 2);
+      const members = membersOf(pgid);
+      assert.equal(members.length, 2);
+      for (const pid of members) assert.equal(getPriority(pid) - getPriority(), niceness, 'all give way');
+      if (existsSync(`/proc/${pgid}/autogroup`)) {
+        assert.match(readFileSync(`/proc/${pgid}/autogroup`, 'utf8'), new RegExp(`nice ${niceness}$`, 'm'));
+      }
       assert.match(place.log(), /--- \S+ running .*--role/);
       const childEnvironment =
         place

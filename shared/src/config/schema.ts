@@ -55,6 +55,10 @@ const model = (defaults: {
         description:
           "vLLM's --kv-cache-memory-bytes: the KV cache's size on a GPU, instead of what gpu_memory_utilization leaves.",
       }),
+      niceness: z.int().min(0).max(19).default(5).meta({
+        description:
+          'How far the gateway and others go before the model server where cores are short (nice(1)). 0: not at all.',
+      }),
       extra_args: z
         .array(z.string())
         .default([])

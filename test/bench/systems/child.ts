@@ -16,6 +16,8 @@ export interface ChildOptions {
   readyUrl: string;
   env?: NodeJS.ProcessEnv;
   timeoutMs?: number;
+  /** Before it has started others. */
+  onSpawned?: (child: ChildProcess) => Promise<void>;
 }
 
 /** Starts a server and waits until it answers. Throws with its output when it does not. */
@@ -24,6 +26,7 @@ export async function startChild({
   readyUrl,
   env = process.env,
   timeoutMs = 30_000,
+  onSpawned = async () => {},
 }: ChildOptions): Promise<Child> {
   const [program = '', ...args] = command;
   const child = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env });
@@ -33,6 +36,7 @@ export async function startChild({
   const output = () => lines.join('');
   const stop = () => stopGroup(child);
   try {
+    if (child.pid !== undefined) await onSpawned(child);
     await Promise.race([
       failed,
       waitFor(`an answer of ${readyUrl}`, async () => hasEnded(child) || (await fetch(readyUrl)).ok, {

@@ -9,6 +9,7 @@ import {
   vllmMaxModelLen,
   vllmPaths,
 } from '../../kit/vllm/paths.ts';
+import { giveWay } from '../../kit/vllm/server.ts';
 import { descendantsOf } from '../measure/process-table.ts';
 import { startChild } from './child.ts';
 import type { RealVllm } from './real-vllm.ts';
@@ -32,6 +33,7 @@ export async function startDeeperVllm(): Promise<RealVllm> {
     readyUrl: `${url}/health`,
     env: { ...process.env, ...vllmEnvironment },
     timeoutMs: startTimeoutMs,
+    onSpawned: giveWay,
   });
   const { version } = (await (await fetch(`${url}/version`)).json()) as { version: string };
   return { url, version, apiPid: pid, enginePids: descendantsOf(pid), stop };

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { configSchema } from '@er-gateway/shared/config/schema';
+import { lowerPriority } from '../../../supervisor/src/lower-priority.ts';
 import { freePort } from '../free-port.ts';
 import { waitFor } from '../wait-for.ts';
 import { vllmCpuArguments, vllmEnvironment, vllmMaxModelLen, vllmPaths } from './paths.ts';
@@ -59,6 +61,7 @@ export async function startVllm(
     rmSync(folder, { recursive: true, force: true });
   };
   try {
+    await giveWay(child);
     await waitFor(
       `vLLM ${role} on port ${port}`,
       async () => child.exitCode !== null || (await fetch(`${url}/health`)).ok,
@@ -71,6 +74,11 @@ export async function startVllm(
     throw new Error(`vLLM ${role} did not start:\n${tail}`, { cause: error });
   }
   return { url, stop };
+}
+
+/** As a supervised one does on busy cores. `child`: a new vLLM. */
+export async function giveWay({ pid }: { pid?: number | undefined }): Promise<void> {
+  if (pid !== undefined) await lowerPriority(pid, configSchema.parse({}).models.embedding.niceness);
 }
 
 /** Kills the server and what it started: all are in its group. */

@@ -64,6 +64,7 @@ const samples: Record<string, [text: string, value: unknown]> = {
       [`ER_MODELS_${role}_BLOCK_SIZE`, ['32', 32]],
       [`ER_MODELS_${role}_DTYPE`, ['float16', 'float16']],
       [`ER_MODELS_${role}_MAX_NUM_SEQS`, ['64', 64]],
+      [`ER_MODELS_${role}_NICENESS`, ['0', 0]],
       [`ER_MODELS_${role}_MAX_NUM_BATCHED_TOKENS`, ['4096', 4096]],
       [`ER_MODELS_${role}_KV_CACHE_MEMORY_BYTES`, ['1073741824', 1073741824]],
       [`ER_MODELS_${role}_EXTRA_ARGS`, ['--a', ['--a']]],
