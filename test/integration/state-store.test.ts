@@ -160,6 +160,17 @@ function conforms(kind: string, skip: string | false, startServer: () => Promise
       assert.ok(spent.resetMs > 59_000);
     });
 
+    it('gives back for a cost below 0, never below nothing, and begins no window', async () => {
+      const store = await open();
+      const id = freshId();
+      assert.equal((await store.consume(id, minute(10), -3)).resetMs, 0);
+      await store.consume(id, minute(10), 8);
+      assert.equal((await store.consume(id, minute(10), -3)).remaining, 5);
+      const all = await store.consume(id, minute(10), -30);
+      assert.deepEqual([all.isAllowed, all.remaining], [true, 10]);
+      assert.ok(all.resetMs > 59_000, 'the window goes on');
+    });
+
     it('judges what was counted already by a changed limit', async () => {
       const store = await open();
       const id = freshId();

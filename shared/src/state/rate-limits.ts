@@ -18,13 +18,17 @@ export class RateLimits {
     const limiter = this.#limiter(limit.windowSeconds);
     // `penalty` counts as `consume` does, and leaves the judgement to us.
     const counted = cost > 0 ? await limiter.penalty(keyId, cost) : await limiter.get(keyId);
-    const isOpen = counted !== null && counted.msBeforeNext > 0;
-    const used = isOpen ? counted.consumedPoints : 0;
+    // No window is open. `reward` would begin one, below 0.
+    if (counted === null || counted.msBeforeNext <= 0) {
+      return { isAllowed: true, limit: limit.points, remaining: limit.points, resetMs: 0 };
+    }
+    const { consumedPoints: used, msBeforeNext: resetMs } =
+      cost < 0 ? await limiter.reward(keyId, Math.min(-cost, counted.consumedPoints)) : counted;
     return {
-      isAllowed: cost === 0 || used <= limit.points,
+      isAllowed: cost <= 0 || used <= limit.points,
       limit: limit.points,
       remaining: Math.max(0, limit.points - used),
-      resetMs: isOpen ? counted.msBeforeNext : 0,
+      resetMs,
     };
   }
 

@@ -3,6 +3,7 @@ import type { Logger } from '../logger.ts';
 import { KeyCache, staleMs } from './key-cache.ts';
 import { MemoryWorkLimits } from './memory-work-limits.ts';
 import { memoryRateLimits } from './rate-limits.ts';
+import { RequestLoans } from './request-loans.ts';
 import { stateUnavailable } from './state-unavailable.ts';
 import {
   type ChargeOutcome,
@@ -42,7 +43,7 @@ interface Outage {
 }
 
 /**
- * A store as a worker uses it: with a short memory of keys, and bridged while it is away. During an outage nothing is
+ * A store as a worker uses it: with a short memory of keys, requests charged ahead for keys that make many, and bridged while it is away. During an outage nothing is
  * sent to it but probes: keys seen within the last 60 s go on, each with this worker's share of its limit, for 60 s at
  * most. Everything else is refused with `state_unavailable`, never let through and never held for long.
  */
@@ -55,6 +56,7 @@ export class ResilientStore implements StateStore {
   /** Kept over outages: a store that comes and goes gives no fresh share each time. */
   readonly #localLimits = memoryRateLimits();
   readonly #localWork = new MemoryWorkLimits();
+  readonly #loans: RequestLoans;
   readonly #published = new Map<string, readonly KeyRecord[]>();
   #outage: Outage | null = null;
 
@@ -64,6 +66,7 @@ export class ResilientStore implements StateStore {
     this.#logger = logger;
     this.#now = now;
     this.#keys = new KeyCache(now);
+    this.#loans = new RequestLoans({ store, workers, now });
     store.onUp(() => void this.#probe());
     store.onKeysChanged(hashes => {
       if (hashes === null) this.#keys.expire();
@@ -118,7 +121,7 @@ export class ResilientStore implements StateStore {
   async consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
     if (!this.#outage) {
       try {
-        return await this.#store.consume(keyId, limit, cost);
+        return await this.#loans.consume(keyId, limit, cost);
       } catch (error) {
         this.#beginOutage(error);
       }

@@ -103,7 +103,8 @@ export interface StateStore {
   onKeysChanged(listener: (hashes: readonly string[] | null) => void): void;
   /**
    * Charges `cost` requests to a key, whose window starts with the first one. A refused call is charged too, which
-   * makes no difference before the window ends. Cost 0 only asks: nothing is charged, and it is always allowed.
+   * makes no difference before the window ends. Cost 0 only asks: nothing is charged, and it is always allowed. Below 0
+   * gives back what was charged in the window that is open; this alone may be two round trips.
    */
   consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome>;
   /**
