@@ -78,8 +78,13 @@ test('500 at once and 2,000 refused: sent = answered = audited = counted, for ev
   );
 });
 
-test('across a reload under load too: what workers that ended had counted is not lost', async () => {
-  const load = startLoad({ ...stack, connections: 8, body: id => ({ input: `about ${id}` }) });
+test('across a reload under load too: what workers that ended had counted is not lost', async t => {
+  const load = startLoad({
+    ...stack,
+    connections: 8,
+    until: t.signal,
+    body: id => ({ input: `about ${id}` }),
+  });
   await load.answersMore(20);
   const { code, output } = await stack.run('reload');
   assert.equal(code, 0, output);

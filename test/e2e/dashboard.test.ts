@@ -152,8 +152,13 @@ describe('the dashboard in Chromium', { skip: chromiumMissing() }, () => {
     assert.equal((await fetch(`${stack.url}/dashboard/assets/..%2f..%2fmetrics.js`)).status, 401);
   });
 
-  test('shows models, GPUs, traffic, queue, cache, workers and errors; loads nothing from elsewhere and breaks no policy', async () => {
-    const load = startLoad({ ...stack, connections: 4, body: id => ({ input: `about ${id}` }) });
+  test('shows models, GPUs, traffic, queue, cache, workers and errors; loads nothing from elsewhere and breaks no policy', async t => {
+    const load = startLoad({
+      ...stack,
+      connections: 4,
+      until: t.signal,
+      body: id => ({ input: `about ${id}` }),
+    });
     await load.answersMore(50);
     const refused = await fetch(`${stack.url}/v1/embeddings`, {
       method: 'POST',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import type { ModelDetails } from '../../apps/cli/src/model-details.ts';
 import { fakeVllmSettings } from '../kit/fake-vllm.ts';
 import { startLoad } from '../kit/load.ts';
@@ -40,11 +40,16 @@ const embed = () =>
     headers: { authorization: `Bearer ${stack.key}`, 'content-type': 'application/json' },
     body: JSON.stringify({ input: `text of ${performance.now()}` }),
   });
-const load = () =>
-  startLoad({ ...stack, connections: 8, body: id => ({ input: `about ${id} of ${performance.now()}` }) });
+const load = ({ signal: until }: TestContext) =>
+  startLoad({
+    ...stack,
+    connections: 8,
+    body: id => ({ input: `about ${id} of ${performance.now()}` }),
+    until,
+  });
 
 describe('npm run models', () => {
-  test('shows every server with its figures, as a table and as JSON', async () => {
+  test('shows every server with its figures, as a table and as JSON', async t => {
     // The second replica starts when the first is ready; npm start waits for the first.
     await waitFor('both replicas', async () => (await models()).every(({ isReady }) => isReady), {
       timeoutMs: 30_000,
@@ -52,7 +57,7 @@ describe('npm run models', () => {
     // A process that died of a model that was still loading would have been started again, unseen.
     const restarted = (await listProcesses(stack)).filter(({ pm2_env }) => pm2_env.restart_time > 0);
     assert.deepEqual(restarted, []);
-    const running = load();
+    const running = load(t);
     await running.answersMore(50);
     const seen = await models();
     await running.stop();
@@ -84,9 +89,9 @@ describe('npm run models', () => {
     assert.match(output, /^embedding: Qwen3-Embedding-0\.6B; answers on port .*embedding_model\.log$/m);
   });
 
-  test('restarts two servers one after the other under load, and fails no request', async () => {
+  test('restarts two servers one after the other under load, and fails no request', async t => {
     const before = await models();
-    const running = load();
+    const running = load(t);
     await running.answersMore(50);
     const { code, output } = await stack.run('models', 'restart', 'embedding');
     assert.equal(code, 0, output);
@@ -195,9 +200,9 @@ describe('npx er queue', () => {
       url: stack.url,
       key,
       connections: 8,
+      until: t.signal,
       body: id => ({ input: inputs.map(text => `${text} of ${id} ${performance.now()}`) }),
     });
-    t.after(() => flood.stop());
     await waitFor(
       'its texts to wait',
       async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import { isAtLeast, oldestNode } from '../../apps/cli/node-version.cjs';
 import { fourCurls, runCurl } from '../kit/four-curls.ts';
 import { type Load, requestIdOf, startLoad } from '../kit/load.ts';
@@ -41,8 +41,14 @@ describe('npx pm2 start ecosystem.config.js', () => {
     if (place) assert.deepEqual(await clearPlace(place), []);
   });
 
-  const load = (): Load =>
-    startLoad({ url, key, connections, body: id => ({ input: `about ${id} of ${performance.now()}` }) });
+  const load = ({ signal: until }: TestContext): Load =>
+    startLoad({
+      url,
+      key,
+      connections,
+      body: id => ({ input: `about ${id} of ${performance.now()}` }),
+      until,
+    });
 
   /** The worker that serves each connection of a load that runs: the audit trail of which it is in. */
   const instancesOf = (): Map<number, number> => {
@@ -74,11 +80,11 @@ describe('npx pm2 start ecosystem.config.js', () => {
     assert.equal(health.status, 'ok');
   });
 
-  test('kill -9 of a gateway worker fails only requests on its connections, and PM2 replaces it', async () => {
+  test('kill -9 of a gateway worker fails only requests on its connections, and PM2 replaces it', async t => {
     const worker = (await listProcesses(place)).find(({ name }) => name === 'gateway');
     assert.ok(worker);
     const { pid: victim, pm2_env } = worker;
-    const running = load();
+    const running = load(t);
     await waitFor('all connections in the audit trail', () => instancesOf().size === connections);
     const served = instancesOf();
     process.kill(victim, 'SIGKILL');
@@ -101,9 +107,9 @@ describe('npx pm2 start ecosystem.config.js', () => {
   });
 
   for (const app of ['scheduler', 'state', 'monitor']) {
-    test(`kill -9 of ${app} under load fails no request, and PM2 replaces it`, async () => {
+    test(`kill -9 of ${app} under load fails no request, and PM2 replaces it`, async t => {
       const victim = pidOf(runDir(place), app);
-      const running = load();
+      const running = load(t);
       await running.answersMore(20);
       process.kill(victim, 'SIGKILL');
       await waitFor('its successor', () => pidsOf(runDir(place), app).some(pid => pid !== victim), patient);
@@ -113,9 +119,9 @@ describe('npx pm2 start ecosystem.config.js', () => {
     });
   }
 
-  test('pm2 reload gateway under load replaces every worker and fails no request', async () => {
+  test('pm2 reload gateway under load replaces every worker and fails no request', async t => {
     const old = pidsOf(runDir(place), 'gateway');
-    const running = load();
+    const running = load(t);
     await running.answersMore(20);
     const { code, output } = await runPm2(place, 'reload', 'gateway');
     assert.equal(code, 0, output);

@@ -152,11 +152,12 @@ describe('the stack with REDIS_URL', { skip: redisMissing() }, () => {
     }
   });
 
-  test('Redis killed under load fails no request; while it is away a key gets its limit at most, an unknown one nothing', async () => {
+  test('Redis killed under load fails no request; while it is away a key gets its limit at most, an unknown one nothing', async t => {
     const load = startLoad({
       url: stack.url,
       key: nextKey(),
       connections: 4,
+      until: t.signal,
       body: id => ({ input: `about ${id}` }),
     });
     await load.answersMore(20);

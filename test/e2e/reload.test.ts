@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import { startLoad } from '../kit/load.ts';
 import { pidsOf } from '../kit/process-status.ts';
 import { runProgram } from '../kit/run-program.ts';
@@ -21,12 +21,13 @@ const run = (...args: string[]) =>
     timeoutMs: 120_000,
   });
 const workers = () => pidsOf(place.env.ER_RUN_DIR ?? '', 'gateway').sort();
-const load = () =>
+const load = ({ signal: until }: TestContext) =>
   startLoad({
     url: `http://127.0.0.1:${place.ports.gateway}`,
     key: firstKey(place.env.ER_KEYS_FILE ?? ''),
     connections: 8,
     body: id => ({ input: `about ${id} of ${performance.now()}` }),
+    until,
   });
 
 before(async () => {
@@ -52,9 +53,9 @@ after(async () => {
   rmSync(copy, { recursive: true });
 });
 
-test('npm run reload replaces every gateway worker under keep-alive load and fails no request', async () => {
+test('npm run reload replaces every gateway worker under keep-alive load and fails no request', async t => {
   const old = workers();
-  const running = load();
+  const running = load(t);
   await running.answersMore(20);
   const { code, output } = await run('reload');
   assert.equal(code, 0, output);
@@ -66,13 +67,13 @@ test('npm run reload replaces every gateway worker under keep-alive load and fai
   assert.equal(workers().length, 2);
 });
 
-test('a build that fails at boot is stopped by a canary: no old worker goes, no request fails', async () => {
+test('a build that fails at boot is stopped by a canary: no old worker goes, no request fails', async t => {
   const good = readFileSync(bundle, 'utf8');
   writeFileSync(bundle, `throw new Error('a broken build');\n${good}`);
   for (const name of readdirSync(join(copy, 'dist/gateway')))
     if (name.startsWith('main-')) rmSync(join(copy, 'dist/gateway', name));
   const old = workers();
-  const running = load();
+  const running = load(t);
   await running.answersMore(20);
   const { code, output } = await run('reload');
   assert.equal(code, 1, output);

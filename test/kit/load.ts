@@ -29,6 +29,8 @@ export interface LoadOptions {
   /** Keep-alive connections, each with one request at a time. */
   connections: number;
   path?: string;
+  /** Ends it too, as that of a test, which aborts however the test ends. */
+  until?: AbortSignal;
   /** Makes the body of a request from its id, sent as JSON with POST; a GET without. */
   body?: (id: string) => unknown;
 }
@@ -40,13 +42,20 @@ const pauseMs = 20;
 export const requestIdOf = (connection: number) => `load-${connection}-`;
 
 /** Starts a load. Nothing is sent twice: a request that gets no answer counts as failed. */
-export function startLoad({ url, key, connections, path = '/v1/embeddings', body }: LoadOptions): Load {
+export function startLoad({
+  url,
+  key,
+  connections,
+  path = '/v1/embeddings',
+  until,
+  body,
+}: LoadOptions): Load {
   const report: LoadReport = { answered: 0, failures: [] };
   let isStopping = false;
 
   const run = async (connection: number) => {
     const client = new Client(url, { pipelining: 1 });
-    for (let number = 0; !isStopping; number++) {
+    for (let number = 0; !isStopping && !until?.aborted; number++) {
       const id = `${requestIdOf(connection)}${number}`;
       try {
         const answer = await client.request({

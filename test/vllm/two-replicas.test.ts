@@ -45,12 +45,13 @@ describe('two vLLM servers of one model', { timeout: 2_400_000 }, () => {
     return JSON.parse(output.slice(output.indexOf('['))) as ModelDetails[];
   };
 
-  it('are restarted one after the other under load, and no request fails', async () => {
+  it('are restarted one after the other under load, and no request fails', async t => {
     const old = (await servers()).map(({ pid }) => pid);
     // Few callers: the servers that start need the cores.
     const load = startLoad({
       ...stack,
       connections: 2,
+      until: t.signal,
       body: id => ({ input: `about ${id} of ${performance.now()}` }),
     });
     await load.answersMore(20);

@@ -157,8 +157,14 @@ test('a client that leaves before its answer has a line of 499', async () => {
   await models[0]?.fault({ mode: 'none' });
 });
 
-test('a kill -9 under load loses no line of an answered request, and the trail is whole', async () => {
-  const load = startLoad({ url: system.url, key: system.key, connections: 16, body: id => ({ input: id }) });
+test('a kill -9 under load loses no line of an answered request, and the trail is whole', async t => {
+  const load = startLoad({
+    url: system.url,
+    key: system.key,
+    connections: 16,
+    until: t.signal,
+    body: id => ({ input: id }),
+  });
   await load.answersMore(200);
   await system.kill('gateway');
   system.start('gateway');

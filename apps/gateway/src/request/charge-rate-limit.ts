@@ -42,7 +42,7 @@ interface KnownRefusal {
 /**
  * Charges requests to their keys, over all workers and hosts, before anything is done for them. A key that is limited by
  * requests alone is charged before its body is read; where inputs or tokens count too, all units are charged together when
- * the body is known. Either way a request waits for one trip to the store.
+ * the body is known. Either way a request waits for one trip to the store at most.
  */
 export class RateGate {
   readonly #store: Pick<StateStore, 'consume' | 'charge'>;
