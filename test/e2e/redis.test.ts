@@ -98,7 +98,7 @@ describe('the stack with REDIS_URL', { skip: redisMissing() }, () => {
     assert.deepEqual(statuses, { 200: requestsPerMinute, 429: over });
   });
 
-  test('a request with a key of the file costs Redis one round trip', async () => {
+  test('a request with a key of the file costs Redis one round trip at most', async () => {
     const key = nextKey();
     const commands: string[] = [];
     const monitor = await admin.monitor();
@@ -107,12 +107,12 @@ describe('the stack with REDIS_URL', { skip: redisMissing() }, () => {
       if (source !== 'lua') commands.push(command.toLowerCase());
     });
     await statusesOf(key, 20);
-    await waitFor('20 commands', () => commands.filter(name => name === 'evalsha').length >= 20);
+    await admin.echo('the end');
+    await waitFor('the last command', () => commands.includes('echo'));
     monitor.disconnect();
-    assert.deepEqual(
-      commands.filter(name => name !== 'info'),
-      Array(20).fill('evalsha'),
-    );
+    const trips = commands.filter(name => !['info', 'ping', 'echo'].includes(name));
+    assert.ok(trips.length <= 20, `${trips}`);
+    assert.deepEqual(new Set(trips), new Set(['evalsha']));
   });
 
   test('a key made, changed and revoked through /admin/keys is so in every worker within 1 s', async () => {

@@ -1,11 +1,13 @@
 import type { RateLimit, RateLimitOutcome, StateStore } from './store.ts';
 
-/** How long a worker goes by what it was lent, and over which time it looks at how much a key asks for, in milliseconds. */
+/** Over which time it is looked at how much a key asks for, and after which a loan that is not used goes back, in milliseconds. */
 const loanMs = 250;
 /** Fewer requests are not worth a loan. */
 const smallestLoan = 8;
 /** All workers together are lent a sixteenth of what is left at most, so that nobody is refused for what lies elsewhere. */
 const lentShare = 1 / 16;
+/** Trips that giving back may cost. Fewer were not saved: it would make more trips than requests. */
+const tripsBack = 2;
 /** What is left of a loan is not given back this shortly before its window ends: it could come to the next one. */
 const lastMomentMs = 1000;
 
@@ -17,27 +19,30 @@ export interface RequestLoansOptions {
   now?: () => number;
 }
 
-/** Requests of one key that the store has charged and that were not made yet. */
+/** What this worker knows of a key that asks often: requests that the store has charged and that were not made yet. */
 interface Loan {
   limit: RateLimit;
   left: number;
   /** What others could still charge, by the store's last word. */
   remaining: number;
-  endsAt: number;
   windowEndsAt: number;
+  usedAt: number;
+  /** Requests that waited for no trip, since something was given back. */
+  tripsSaved: number;
 }
 
 /**
- * Charges requests one by one while a key asks seldom or its limit is near, which is exact at once. A key that asks often
- * and has plenty left is charged ahead, in the background, for about as many requests as it makes in a quarter of a second:
- * those wait for no trip to the store. What it did not use is given back after that time, so the count is exact again.
+ * Charges requests one by one while a key asks seldom or its limit is near. A key that asks often and has plenty left is
+ * charged ahead, together with one of its requests, for about as many as it makes in a quarter of a second: those wait for
+ * no trip to the store. What it did not use is given back after that time. There are never more trips than requests, and never more
+ * requests than the limit.
  */
 export class RequestLoans {
   readonly #store: Pick<StateStore, 'consume'>;
   readonly #workers: number;
   readonly #now: () => number;
   readonly #loans = new Map<string, Loan>();
-  readonly #asking = new Set<string>();
+  readonly #borrowing = new Set<string>();
   /** Requests by key, in this period and the one before. */
   #recent = new Map<string, number>();
   #before = new Map<string, number>();
@@ -53,19 +58,19 @@ export class RequestLoans {
   async consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
     if (cost !== 1) return this.#store.consume(keyId, limit, cost);
     const wanted = this.#countRequest(keyId);
-    const loan = this.#openLoan(keyId, limit);
-    if (loan === null) {
-      const outcome = await this.#store.consume(keyId, limit, 1);
-      if (outcome.isAllowed) this.#borrow(keyId, limit, wanted, outcome.remaining);
-      return outcome;
+    const loan = this.#loanOf(keyId, limit);
+    if (loan === null || loan.left === 0) {
+      if (wanted < smallestLoan) return this.#store.consume(keyId, limit, 1);
+      return this.#borrow(keyId, limit, wanted, loan?.remaining ?? 0);
     }
     loan.left--;
-    if (loan.left <= wanted / 2) this.#borrow(keyId, limit, wanted - loan.left, loan.remaining);
+    loan.tripsSaved++;
+    loan.usedAt = this.#now();
     return {
       isAllowed: true,
       limit: limit.points,
       remaining: loan.remaining + loan.left,
-      resetMs: loan.windowEndsAt - this.#now(),
+      resetMs: loan.windowEndsAt - loan.usedAt,
     };
   }
 
@@ -82,55 +87,70 @@ export class RequestLoans {
     return Math.max(count, this.#before.get(keyId) ?? 0);
   }
 
-  #openLoan(keyId: string, limit: RateLimit): Loan | null {
+  /** What is known of a key in the window that is open; null when its limit was changed, which counts at once. */
+  #loanOf(keyId: string, { points, windowSeconds }: RateLimit): Loan | null {
     const loan = this.#loans.get(keyId);
-    if (!loan || loan.left === 0 || this.#now() >= Math.min(loan.endsAt, loan.windowEndsAt)) return null;
-    // A limit that was changed counts at once.
-    return loan.limit.points === limit.points && loan.limit.windowSeconds === limit.windowSeconds
-      ? loan
-      : null;
+    if (!loan || this.#now() >= loan.windowEndsAt) return null;
+    return loan.limit.points === points && loan.limit.windowSeconds === windowSeconds ? loan : null;
   }
 
-  /** Asks for requests ahead, without anybody waiting. */
-  #borrow(keyId: string, limit: RateLimit, wanted: number, remaining: number): void {
+  /** Charges a request, and more of them with it when the key has plenty left. */
+  async #borrow(
+    keyId: string,
+    limit: RateLimit,
+    wanted: number,
+    remaining: number,
+  ): Promise<RateLimitOutcome> {
     const points = Math.min(wanted, Math.floor((remaining * lentShare) / this.#workers));
-    if (points < smallestLoan || this.#asking.has(keyId)) return;
-    this.#asking.add(keyId);
+    // Of requests that come together one borrows for all.
+    const isAhead = points >= smallestLoan && !this.#borrowing.has(keyId);
+    const ahead = isAhead ? points : 0;
+    if (isAhead) this.#borrowing.add(keyId);
     const askedAt = this.#now();
-    this.#store
-      .consume(keyId, limit, points)
-      .then(
-        // By the time of the question: the window that was charged ends then or a little later.
-        ({ isAllowed, remaining: rest, resetMs }) => {
-          const windowEndsAt = askedAt + resetMs;
-          const lent = { limit, left: points, remaining: rest, endsAt: this.#now() + loanMs, windowEndsAt };
-          if (isAllowed) this.#take(keyId, lent);
-          else this.#giveBack(keyId, lent);
-        },
-        () => {}, // The next request that needs the store finds out by itself.
-      )
-      .finally(() => this.#asking.delete(keyId));
+    try {
+      const outcome = await this.#store.consume(keyId, limit, 1 + ahead);
+      if (!outcome.isAllowed && isAhead) {
+        // Others have used up what there was meanwhile: as if nothing had been asked.
+        await this.#store.consume(keyId, limit, -1 - ahead);
+        return await this.#store.consume(keyId, limit, 1);
+      }
+      const loan = this.#update(keyId, limit, outcome.remaining, askedAt + outcome.resetMs);
+      loan.left += ahead;
+      return { ...outcome, remaining: outcome.remaining + loan.left };
+    } finally {
+      if (isAhead) this.#borrowing.delete(keyId);
+    }
   }
 
-  #take(keyId: string, lent: Loan): void {
-    const open = this.#openLoan(keyId, lent.limit);
-    if (open !== null && lent.windowEndsAt - open.windowEndsAt < lastMomentMs) lent.left += open.left;
-    else this.#end(keyId);
-    this.#loans.set(keyId, lent);
+  /**
+   * Writes down the store's last word. `windowEndsAt`: by the time of the question, so that the window that was charged ends
+   * then or a little later.
+   */
+  #update(keyId: string, limit: RateLimit, remaining: number, windowEndsAt: number): Loan {
+    const usedAt = this.#now();
+    const known = this.#loanOf(keyId, limit);
+    if (known !== null && windowEndsAt - known.windowEndsAt < lastMomentMs) {
+      return Object.assign(known, { remaining, usedAt });
+    }
+    const loan = { limit, left: 0, remaining, windowEndsAt, usedAt, tripsSaved: 0 };
+    this.#loans.set(keyId, loan);
+    this.#endLater(keyId, loan);
+    return loan;
+  }
+
+  /** Forgets a loan that is not used any more, and gives back what is left. */
+  #endLater(keyId: string, loan: Loan): void {
     setTimeout(() => {
-      if (this.#loans.get(keyId) === lent) this.#end(keyId);
+      if (this.#loans.get(keyId) !== loan) return;
+      const now = this.#now();
+      const isOver = now >= loan.windowEndsAt;
+      const isInUse = now - loan.usedAt < loanMs;
+      const isDear = loan.left > 0 && loan.tripsSaved < tripsBack;
+      if (!isOver && (isInUse || isDear)) return this.#endLater(keyId, loan);
+      this.#loans.delete(keyId);
+      if (loan.left > 0 && loan.windowEndsAt - now >= lastMomentMs) {
+        this.#store.consume(keyId, loan.limit, -loan.left).catch(() => {}); // It stays charged until the window ends.
+      }
     }, loanMs).unref();
-  }
-
-  #end(keyId: string): void {
-    const loan = this.#loans.get(keyId);
-    if (!loan) return;
-    this.#loans.delete(keyId);
-    this.#giveBack(keyId, loan);
-  }
-
-  #giveBack(keyId: string, { limit, left, windowEndsAt }: Loan): void {
-    if (left === 0 || windowEndsAt - this.#now() < lastMomentMs) return;
-    this.#store.consume(keyId, limit, -left).catch(() => {}); // It stays charged until the window ends.
   }
 }

@@ -71,6 +71,43 @@ describe('RequestLoans', () => {
     assert.equal(await used(), 2000);
   });
 
+  it('makes no more trips than requests, however many come and then none', async t => {
+    const { worker, pass } = create(t);
+    for (let count = 1; count <= 64; count++) {
+      const loans = worker();
+      calls = [];
+      for (let sent = 0; sent < count; sent++) {
+        await loans.consume(id, plenty, 1);
+        if (count % 2) await pass(1);
+      }
+      await pass(300);
+      await pass(300);
+      const trips = calls.reduce((sum, cost) => sum + (cost < 0 ? 2 : 1), 0);
+      assert.ok(trips <= count, `${trips} trips for ${count} requests`);
+    }
+  });
+
+  it('borrows once for requests that come together', async t => {
+    const { worker } = create(t);
+    const loans = worker();
+    for (let sent = 0; sent < 8; sent++) await loans.consume(id, plenty, 1);
+    await Promise.all(Array.from({ length: 100 }, () => loans.consume(id, plenty, 1)));
+    assert.equal(calls.filter(cost => cost > 1).length, 1);
+  });
+
+  it('judges its request alone when others have used up what it would borrow', async t => {
+    const { worker } = create(t, 1);
+    const limit = { points: 1000, windowSeconds: 60 };
+    const loans = worker();
+    for (let sent = 0; sent < 8; sent++) await loans.consume(id, limit, 1);
+    await counters.consume(id, limit, 990);
+    const [one, two, three] = [1, 2, 3].map(() => () => loans.consume(id, limit, 1));
+    assert.deepEqual(
+      [await one?.(), await two?.(), await three?.()].map(outcome => outcome?.isAllowed),
+      [true, true, false],
+    );
+  });
+
   it('answers exactly the limit, whoever of four workers is asked', async t => {
     const limit = { points: 1000, windowSeconds: 60 };
     const { worker, pass } = create(t, 4);
