@@ -17,6 +17,8 @@ export interface UpstreamRequest {
 }
 
 const jsonHeaders = { 'content-type': 'application/json' };
+/** To undici, of a call that nobody waits for any more. */
+const givenUp = () => new Error('the call was given up');
 
 /** Connections to a server, kept alive between calls. */
 export function createPool(origin: string, connections: number): Pool {
@@ -46,40 +48,88 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise
 }
 
 /**
- * Asks a model server; returns the answer's body in the pieces in which it came. Throws UpstreamFailure, or the signal's
- * reason when it aborts.
+ * Asks a model server; returns the answer's body in the pieces in which it came. Throws UpstreamFailure, or the reason of
+ * the first signal that aborts.
  */
 export async function request(
   pool: Pool,
-  { method, path, body, trace }: UpstreamRequest,
-  signal: AbortSignal,
+  question: UpstreamRequest,
+  ...signals: readonly AbortSignal[]
 ): Promise<Buffer[]> {
-  let status: number;
-  const pieces: Buffer[] = [];
+  const { path } = question;
+  let answer: Answer;
   try {
-    const asked = pool.request({
-      path,
-      method,
-      body,
-      signal,
-      ...(body !== null && { headers: trace ? { ...jsonHeaders, ...trace } : jsonHeaders }),
-    });
-    const answer = await unlessAborted(asked, signal);
-    status = answer.statusCode;
-    for await (const piece of answer.body) pieces.push(piece as Buffer);
+    answer = await ask(pool, question, signals);
   } catch (error) {
-    if (signal.aborted) throw signal.reason;
+    const left = signals.find(signal => signal.aborted);
+    if (left) throw left.reason;
     const code = (error as NodeJS.ErrnoException).code ?? '';
     if (code === 'ECONNREFUSED')
       throw new UpstreamFailure('refused', 'nobody listens on its port', { cause: error });
     throw new UpstreamFailure('broken', `the connection broke (${code || 'unknown'})`, { cause: error });
   }
+  const { status, pieces } = answer;
   if (status === 200) return pieces;
   const { message, type } = parseErrorEnvelope(Buffer.concat(pieces));
   throw new UpstreamFailure('status', `answered ${path} with status ${status}`, {
     status,
     serverMessage: message,
     serverType: type,
+  });
+}
+
+interface Answer {
+  status: number;
+  pieces: Buffer[];
+}
+
+/**
+ * One call, on undici's dispatcher: a stream for the body and a signal made of two cost a lone call more than all else
+ * in this process. Rejects as soon as a signal aborts, also while it waits for a connection.
+ */
+function ask(
+  pool: Pool,
+  { method, path, body, trace }: UpstreamRequest,
+  signals: readonly AbortSignal[],
+): Promise<Answer> {
+  const headers = body === null ? null : { ...jsonHeaders, ...trace };
+  return new Promise((resolve, reject) => {
+    const pieces: Buffer[] = [];
+    let status = 0;
+    let abort: ((reason: Error) => void) | null = null;
+    const onAbort = () => {
+      settle();
+      reject(givenUp());
+      abort?.(givenUp());
+    };
+    const settle = () => {
+      for (const signal of signals) signal.removeEventListener('abort', onAbort);
+    };
+    if (signals.some(signal => signal.aborted)) return onAbort();
+    for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
+    pool.dispatch(
+      { path, method, body, headers },
+      {
+        onRequestStart: controller => {
+          abort = reason => controller.abort(reason);
+          if (signals.some(signal => signal.aborted)) controller.abort(givenUp());
+        },
+        onResponseStart: (_, code) => {
+          status = code;
+        },
+        onResponseData: (_, chunk) => {
+          pieces.push(chunk);
+        },
+        onResponseEnd: () => {
+          settle();
+          resolve({ status, pieces });
+        },
+        onResponseError: (_, error) => {
+          settle();
+          reject(error);
+        },
+      },
+    );
   });
 }
 

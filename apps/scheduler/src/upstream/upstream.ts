@@ -181,9 +181,8 @@ export class Upstream {
    */
   async post(path: string, body: string, signal: AbortSignal, trace?: TraceHeaders): Promise<Buffer[]> {
     try {
-      const untilDown = AbortSignal.any([signal, this.#down.signal]);
       const question = { method: 'POST', path: `${this.#pathPrefix}${path}`, body, trace } as const;
-      return await request(this.#calls, question, untilDown);
+      return await request(this.#calls, question, signal, this.#down.signal);
     } catch (error) {
       if (error instanceof UpstreamFailure && error.kind === 'refused') this.#setDown(error.message);
       throw error;
