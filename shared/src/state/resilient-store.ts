@@ -118,10 +118,24 @@ export class ResilientStore implements StateStore {
     this.#store.onKeysChanged(listener);
   }
 
-  async consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
+  consume(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
+    return this.#consumeFrom(this.#store, keyId, limit, cost);
+  }
+
+  /** As `consume`, for what is counted to be limited and for nothing else: a key that makes many requests is charged ahead. */
+  consumeRequest(keyId: string, limit: RateLimit, cost: number): Promise<RateLimitOutcome> {
+    return this.#consumeFrom(this.#loans, keyId, limit, cost);
+  }
+
+  async #consumeFrom(
+    counter: Pick<StateStore, 'consume'>,
+    keyId: string,
+    limit: RateLimit,
+    cost: number,
+  ): Promise<RateLimitOutcome> {
     if (!this.#outage) {
       try {
-        return await this.#loans.consume(keyId, limit, cost);
+        return await counter.consume(keyId, limit, cost);
       } catch (error) {
         this.#beginOutage(error);
       }

@@ -182,6 +182,14 @@ describe('ResilientStore', () => {
     await assert.rejects(store.consume(known.id, minute, 1), isUnavailable);
   });
 
+  it('charges requests ahead, and nothing else that it counts', async () => {
+    const plenty = { points: 1_000_000, windowSeconds: 60 };
+    for (let sent = 0; sent < 100; sent++) await store.consume('failures', plenty, 1);
+    assert.equal(inner.count('consume failures 1'), 100);
+    for (let sent = 0; sent < 100; sent++) await store.consumeRequest('key', plenty, 1);
+    assert.ok(inner.count('consume key') < 30, `${inner.count('consume key')} calls`);
+  });
+
   it('is not put out by keys that cannot be published', async () => {
     inner.isAway = true;
     await assert.rejects(store.publishKeys('here', [other]), isUnavailable);

@@ -1,9 +1,9 @@
 import type { Settings } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { Job } from '@er-gateway/shared/scheduler-protocol';
+import type { ResilientStore } from '@er-gateway/shared/state/resilient-store';
 import {
   type KeyRecord,
-  type StateStore,
   type WorkCost,
   type WorkLimits,
   type WorkUnit,
@@ -45,12 +45,12 @@ interface KnownRefusal {
  * the body is known. Either way a request waits for one trip to the store at most.
  */
 export class RateGate {
-  readonly #store: Pick<StateStore, 'consume' | 'charge'>;
+  readonly #store: Pick<ResilientStore, 'consumeRequest' | 'charge'>;
   readonly #settings: LimitSettings;
   readonly #refusals = new Map<string, KnownRefusal>();
   readonly #corrections = new Map<string, { inputs: number; tokens: number }>();
 
-  constructor(store: Pick<StateStore, 'consume' | 'charge'>, settings: LimitSettings) {
+  constructor(store: Pick<ResilientStore, 'consumeRequest' | 'charge'>, settings: LimitSettings) {
     this.#store = store;
     this.#settings = settings;
   }
@@ -128,7 +128,7 @@ export class RateGate {
 
   async #chargeRequest(exchange: Exchange, key: KeyRecord, limits: WorkLimits, cost: number): Promise<void> {
     const points = limits.requests ?? 0;
-    const outcome = await this.#store.consume(key.id, { points, windowSeconds }, cost);
+    const outcome = await this.#store.consumeRequest(key.id, { points, windowSeconds }, cost);
     const used = { requests: points - outcome.remaining, inputs: 0, tokens: 0 };
     exchange.usage = { limits, used, resetMs: outcome.resetMs };
     if (!outcome.isAllowed && cost > 0) refuse(exchange, usedUp('requests', points, 1, outcome.resetMs));
