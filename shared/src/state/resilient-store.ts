@@ -43,9 +43,9 @@ interface Outage {
 }
 
 /**
- * A store as a worker uses it: with a short memory of keys, requests charged ahead for keys that make many, and bridged while it is away. During an outage nothing is
- * sent to it but probes: keys seen within the last 60 s go on, each with this worker's share of its limit, for 60 s at
- * most. Everything else is refused with `state_unavailable`, never let through and never held for long.
+ * A store as a worker uses it: with a short memory of keys, requests charged ahead for keys that make many, and bridged
+ * while it is away. During an outage nothing is sent to it but probes: keys seen within the last 60 s go on, each with this
+ * worker's share of its limit, for 60 s at most. Everything else is refused with `state_unavailable`, never let through and never held for long.
  */
 export class ResilientStore implements StateStore {
   readonly #store: StateStore;

@@ -52,8 +52,12 @@ export async function startVllm(
       ...['--host', '127.0.0.1', '--port', String(port), '--dtype', 'float32'],
       ...['--max-model-len', String(vllmMaxModelLen), '--shutdown-timeout', '5', ...vllmCpuArguments],
     ],
-    // A group of its own: the engine survives a parent that was killed.
-    { detached: true, stdio: ['ignore', log, log], env: { ...process.env, ...vllmEnvironment } },
+    // A group of its own: the engine survives a parent that was killed. What it leaves in its temp folder goes with ours.
+    {
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...vllmEnvironment, TMPDIR: folder },
+    },
   );
   closeSync(log);
   const stop = async () => {

@@ -19,14 +19,19 @@ describe('RequestLoans', () => {
   const create = (t: TestContext, workers = 2) => {
     t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.parse('2026-11-30T12:00:00Z') });
     const worker = () => new RequestLoans({ store, workers, now: () => Date.now() });
-    return {
-      worker,
-      /** Time goes on, and answers of the store come in. */
-      pass: async (ms: number) => {
-        t.mock.timers.tick(ms);
-        await nextTurn();
-      },
+    /** Time goes on, and answers of the store come in. */
+    const pass = async (ms: number) => {
+      t.mock.timers.tick(ms);
+      await nextTurn();
     };
+    /** A request each millisecond. */
+    const makeMany = async (loans: RequestLoans, count: number, limit: RateLimit) => {
+      for (let sent = 0; sent < count; sent++) {
+        await loans.consume(id, limit, 1);
+        await pass(1);
+      }
+    };
+    return { worker, pass, makeMany };
   };
   const used = async (limit = plenty) => limit.points - (await counters.consume(id, limit, 0)).remaining;
 
@@ -131,23 +136,17 @@ describe('RequestLoans', () => {
   });
 
   it('charges nothing ahead when the part of each worker of what is left is small', async t => {
-    const { worker, pass } = create(t, 64);
+    const { worker, makeMany } = create(t, 64);
     const loans = worker();
-    for (let sent = 0; sent < 200; sent++) {
-      await loans.consume(id, { points: 100, windowSeconds: 60 }, 1);
-      await pass(1);
-    }
+    await makeMany(loans, 200, { points: 100, windowSeconds: 60 });
     assert.deepEqual(calls, Array(200).fill(1));
   });
 
   it('takes nothing from one window to the next', async t => {
     const short = { points: 100_000, windowSeconds: 1 };
-    const { worker, pass } = create(t);
+    const { worker, pass, makeMany } = create(t);
     const loans = worker();
-    for (let sent = 0; sent < 900; sent++) {
-      await loans.consume(id, short, 1);
-      await pass(1);
-    }
+    await makeMany(loans, 900, short);
     await pass(150);
     assert.equal(await used(short), 0, 'a new window');
     assert.equal((await loans.consume(id, short, 1)).remaining, short.points - 1);
@@ -158,23 +157,17 @@ describe('RequestLoans', () => {
   });
 
   it('asks again at once when the limit of the key was changed', async t => {
-    const { worker, pass } = create(t);
+    const { worker, makeMany } = create(t);
     const loans = worker();
-    for (let sent = 0; sent < 100; sent++) {
-      await loans.consume(id, plenty, 1);
-      await pass(1);
-    }
+    await makeMany(loans, 100, plenty);
     const outcome = await loans.consume(id, { points: 50, windowSeconds: 60 }, 1);
     assert.deepEqual([outcome.isAllowed, outcome.limit, outcome.remaining], [false, 50, 0]);
   });
 
   it('goes on while the store is away for as long as it was lent, and fails after that', async t => {
-    const { worker, pass } = create(t);
+    const { worker, pass, makeMany } = create(t);
     const loans = worker();
-    for (let sent = 0; sent < 100; sent++) {
-      await loans.consume(id, plenty, 1);
-      await pass(1);
-    }
+    await makeMany(loans, 100, plenty);
     isAway = true;
     assert.equal((await loans.consume(id, plenty, 1)).isAllowed, true);
     await pass(250);

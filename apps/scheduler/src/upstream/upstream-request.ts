@@ -35,19 +35,6 @@ export function createPool(origin: string, connections: number): Pool {
 }
 
 /**
- * The promise, or the signal's reason as soon as it aborts. undici (8.12) looks at the signal of a request that waits for
- * a connection only when it gets one: a caller who left would hold a permit until then.
- */
-export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
-}
-
-/**
  * Asks a model server; returns the answer's body in the pieces in which it came. Throws UpstreamFailure, or the reason of
  * the first signal that aborts.
  */
@@ -84,8 +71,8 @@ interface Answer {
 }
 
 /**
- * One call, on undici's dispatcher: a stream for the body and a signal made of two cost a lone call more than all else
- * in this process. Rejects as soon as a signal aborts, also while it waits for a connection.
+ * One call, on undici's dispatcher: `Pool.request` makes a stream for each body, takes one signal only, and looks at it
+ * only when the call has a connection (8.12), so that a caller who left would hold a permit until then.
  */
 function ask(
   pool: Pool,

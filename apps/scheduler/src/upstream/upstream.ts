@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { TraceHeaders } from '@er-gateway/shared/scheduler-protocol';
 import type { Pool } from 'undici';
 import { Pace } from '../batch/pace.ts';
@@ -5,7 +6,7 @@ import { Breaker } from './breaker.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { Silence } from './silence.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
-import { createPool, request, unlessAborted } from './upstream-request.ts';
+import { createPool, request } from './upstream-request.ts';
 
 /** What a model server says of itself on /v1/models. */
 export interface ServerFacts {
@@ -170,7 +171,7 @@ export class Upstream {
   async drain(signal: AbortSignal): Promise<void> {
     this.isDraining = true;
     const idle = new Promise<void>(resolve => this.#whenIdle.push(resolve));
-    if (this.calls > 0) await unlessAborted(idle, signal).catch(() => {});
+    if (this.calls > 0 && !signal.aborted) await Promise.race([idle, once(signal, 'abort')]);
     if (!signal.aborted) this.#setDown('is about to be stopped');
   }
 
