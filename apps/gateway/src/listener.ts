@@ -47,6 +47,7 @@ export class Listener {
     this.#sessions = new Http2Sessions(limits);
     this.#connections = new Connections(limits, this.#sessions);
     const http1 = {
+      ...app.messages,
       keepAliveTimeout: limits.keepAliveMs,
       headersTimeout: limits.headerMs,
       requestTimeout: limits.headerMs + limits.bodyMs,

@@ -4,6 +4,7 @@ import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedResult, ScoreResult } from '@er-gateway/shared/scheduler-protocol';
 import type { AnswerBody, Dialect } from '../../../apps/gateway/src/dialects/dialect.ts';
 import { dialectOf, dialectRoutes } from '../../../apps/gateway/src/dialects/table.ts';
+import { BodyWriter } from '../../../apps/gateway/src/wire/body-writer.ts';
 
 const context = { requestId: 'r1', role: 'embedding', limits: { inputs_per_request: 4 } } as const;
 const base = {
@@ -34,9 +35,9 @@ const jobOf = (path: string, body: Record<string, unknown>) => {
 function answerOf(path: string, body: Record<string, unknown>, result: EmbedResult | ScoreResult): unknown {
   const dialect = dialectAt(path, body);
   const answer: AnswerBody = dialect.toAnswer(result as never, dialect.schema.parse(body), context);
-  return JSON.parse(
-    typeof answer === 'string' || Buffer.isBuffer(answer) ? String(answer) : [...answer].join(''),
-  );
+  const parts = typeof answer === 'string' || Buffer.isBuffer(answer) ? [answer] : answer;
+  const written = new BodyWriter().writeUpTo(parts[Symbol.iterator](), Number.POSITIVE_INFINITY);
+  return JSON.parse(written.body.toString());
 }
 
 test('every form of OpenAI input becomes a list of inputs', () => {

@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { maxFloatTextBytes, writeFloatText } from '../../../apps/gateway/src/wire/float-text.ts';
+import { maxVectorTextBytes, writeVectorText } from '../../../apps/gateway/src/wire/float-text.ts';
 
-const target = Buffer.alloc(maxFloatTextBytes);
-const view = new DataView(target.buffer, target.byteOffset, target.length);
-const textOf = (value: number) => target.toString('latin1', 0, writeFloatText(view, 0, Math.fround(value)));
+/** A vector's text, written behind something else. */
+function vectorText(...values: number[]): string {
+  const target = Buffer.alloc(1 + maxVectorTextBytes(values.length));
+  const view = new DataView(target.buffer, target.byteOffset, target.length);
+  const end = writeVectorText(view, 1, new DataView(new Float32Array(values).buffer));
+  return target.toString('latin1', 1, end);
+}
+
+const textOf = (value: number) => vectorText(value).slice(1, -1);
 
 /** Fewest significant digits that read back as this float32. */
 function fewestDigits(value: number): number {
@@ -33,6 +39,17 @@ test('known numbers are printed as the shortest decimals of their float32', () =
   assert.equal(textOf(1e-45), '1e-45');
   assert.equal(textOf(3.4028234663852886e38), '3.4028235e+38');
   assert.equal(textOf(0.99999994), '0.99999994');
+});
+
+test('a vector is a JSON array, wherever its bytes begin', () => {
+  assert.equal(vectorText(), '[]');
+  assert.equal(vectorText(0.25, -1e-30, 0.5, 123456.79, -0.0625), '[0.25,-1e-30,0.5,123456.79,-0.0625]');
+  const bytes = Buffer.alloc(9);
+  bytes.writeFloatLE(0.1, 1);
+  bytes.writeFloatLE(-0.2, 5);
+  const target = new DataView(new ArrayBuffer(maxVectorTextBytes(2)));
+  const end = writeVectorText(target, 0, new DataView(bytes.buffer, bytes.byteOffset + 1, 8));
+  assert.equal(Buffer.from(target.buffer, 0, end).toString(), '[0.1,-0.2]');
 });
 
 test('every text reads back as the same float32 and has no digit to spare, over all magnitudes', () => {

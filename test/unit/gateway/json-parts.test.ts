@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialectOf, dialectRoutes } from '../../../apps/gateway/src/dialects/table.ts';
+import { type BodyPart, BodyWriter } from '../../../apps/gateway/src/wire/body-writer.ts';
 import { jsonList, jsonNumbers, jsonWithList } from '../../../apps/gateway/src/wire/json-parts.ts';
 
 const base = {
@@ -16,14 +17,14 @@ const base = {
 /** More than a part should have: the event loop stands still while it is made. */
 const mostBytes = 64 * 1024;
 
-function partsOf(path: string, body: Record<string, unknown>, result: object): string[] {
+function partsOf(path: string, body: Record<string, unknown>, result: object): BodyPart[] {
   const route = dialectRoutes.find(candidate => candidate.path === path);
   assert.ok(route, path);
   const dialect = dialectOf(route, body, {});
   const context = { requestId: 'r', role: 'reranker', limits: { inputs_per_request: 5000 } } as const;
   const answer = dialect.toAnswer({ ...base, ...result } as never, dialect.schema.parse(body), context);
   assert.ok(typeof answer === 'object' && !Buffer.isBuffer(answer), 'made while it is sent');
-  return [...(answer as Iterable<string>)];
+  return [...(answer as Iterable<BodyPart>)];
 }
 
 const documents = Array.from({ length: 1000 }, (_, index) => `${index} ${'x'.repeat(30_000)}`);
@@ -43,8 +44,10 @@ for (const [path, body, result] of [
   test(`${path} makes a large answer in small parts`, () => {
     const parts = partsOf(path, body, result);
     assert.ok(parts.length > 1000, `${parts.length} parts`);
-    for (const part of parts) assert.ok(part.length <= mostBytes, `a part of ${part.length} characters`);
-    assert.ok(JSON.parse(parts.join('')));
+    const writer = new BodyWriter();
+    const written = parts.map(part => writer.writeUpTo([part].values(), Number.POSITIVE_INFINITY).body);
+    for (const { length } of written) assert.ok(length <= mostBytes, `a part of ${length} bytes`);
+    assert.ok(JSON.parse(Buffer.concat(written).toString()));
   });
 }
 

@@ -15,7 +15,7 @@ async function send(inputs: ItemInput[], bytes = Buffer.from([0, 0, 0, 63])) {
     post: async (_path: string, body: string) => {
       bodies.push(JSON.parse(body));
       const data = inputs.map((_, index) => ({ index, data: bytes.toString('base64') }));
-      return [Buffer.from(JSON.stringify({ data }))];
+      return Buffer.from(JSON.stringify({ data }));
     },
   } as unknown as Upstream;
   const results = await tokenScoreWire.send(upstream, inputs.map(itemOf), new AbortController().signal);

@@ -1,9 +1,10 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedJob, EmbedResult } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import type { BodyPart } from '../wire/body-writer.ts';
 import { integerTypes, quantize } from '../wire/integer-types.ts';
 import { jsonList } from '../wire/json-parts.ts';
-import { floatsOf, numbersToJson, vectorsOf, vectorToBase64, vectorToJson } from '../wire/vectors-text.ts';
+import { floatsAsJson, floatsOf, numbersToJson, vectorsOf, vectorToBase64 } from '../wire/vectors-text.ts';
 import { type DialectContext, defineDialect } from './dialect.ts';
 import { cohereErrors } from './error-shapes.ts';
 import { checkTexts, dimensionsField, integer, modelName, priorityField, textList } from './inputs.ts';
@@ -169,7 +170,7 @@ function* embeddingsByType(
     requestId,
     version,
   }: { types: readonly EmbeddingType[] | null; requestId: string; version: string },
-): Iterable<string> {
+): Iterable<BodyPart> {
   yield `{"id":${JSON.stringify(requestId)},"embeddings":`;
   if (types === null) yield* vectorsAs('float', result);
   else {
@@ -188,13 +189,13 @@ function* embeddingsByType(
   yield `,${JSON.stringify(tail).slice(1)}`;
 }
 
-function* vectorsAs(type: EmbeddingType, result: EmbedResult): Iterable<string> {
+function* vectorsAs(type: EmbeddingType, result: EmbedResult): Iterable<BodyPart> {
   let separator = '[';
   for (const bytes of vectorsOf(result)) {
     yield separator;
     separator = ',';
     if (type === 'base64') yield `"${vectorToBase64(bytes)}"`;
-    else if (type === 'float') yield vectorToJson(floatsOf(bytes));
+    else if (type === 'float') yield floatsAsJson(bytes);
     else yield numbersToJson(quantize(floatsOf(bytes), type));
   }
   yield ']';

@@ -1,10 +1,11 @@
 import type { Role } from '@er-gateway/shared/config/schema';
 import type { Job, ResultOf } from '@er-gateway/shared/scheduler-protocol';
 import type { z } from 'zod';
+import type { BodyPart } from '../wire/body-writer.ts';
 import type { ErrorShape } from './error-shapes.ts';
 
 /** An answer's body: whole, or in parts that are made while they are sent (large answers never stand in memory twice). */
-export type AnswerBody = string | Buffer | Iterable<string> | Iterable<Buffer>;
+export type AnswerBody = string | Buffer | Iterable<BodyPart>;
 
 /** What a dialect may need to know besides the request. */
 export interface DialectContext {

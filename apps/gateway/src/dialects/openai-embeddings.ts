@@ -1,9 +1,10 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
 import type { EmbedJob, EmbedResult } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
+import type { BodyPart } from '../wire/body-writer.ts';
 import { encodeFloats, floatTypes } from '../wire/float-types.ts';
 import { integerTypes, quantize } from '../wire/integer-types.ts';
-import { floatsOf, numbersToJson, vectorsOf, vectorToBase64, vectorToJson } from '../wire/vectors-text.ts';
+import { floatsAsJson, floatsOf, numbersToJson, vectorsOf, vectorToBase64 } from '../wire/vectors-text.ts';
 import { defineDialect } from './dialect.ts';
 import { embeddingsErrors } from './error-shapes.ts';
 import {
@@ -156,29 +157,29 @@ function bytesAsWanted(bytes: Uint8Array, request: EmbeddingsRequest): Uint8Arra
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-/** The answer, a part for each vector: 2,048 vectors are 25 MB of text. */
-function* embeddingsAnswer(result: EmbedResult, request: EmbeddingsRequest): Iterable<string> {
+/** The answer, in parts for each vector: 2,048 vectors are 25 MB of text. */
+function* embeddingsAnswer(result: EmbedResult, request: EmbeddingsRequest): Iterable<BodyPart> {
   const { model, promptTokens } = result;
   const integerType = integerTypeOf(request);
   const toValue = isBase64(request)
     ? (bytes: Uint8Array) => `"${vectorToBase64(bytesAsWanted(bytes, request))}"`
     : integerType === null
-      ? (bytes: Uint8Array) => vectorToJson(floatsOf(bytes))
+      ? floatsAsJson
       : (bytes: Uint8Array) => numbersToJson(quantize(floatsOf(bytes), integerType));
-  yield '{"object":"list","data":[';
+  let before = '{"object":"list","data":[';
   let index = 0;
   for (const bytes of vectorsOf(result)) {
-    yield `${index > 0 ? ',' : ''}{"object":"embedding","index":${index},"embedding":`;
+    yield `${before}{"object":"embedding","index":${index},"embedding":`;
     yield toValue(bytes);
-    yield '}';
+    before = '},';
     index++;
   }
   const usage = { prompt_tokens: promptTokens, total_tokens: promptTokens };
-  yield `],"model":${JSON.stringify(model)},"usage":${JSON.stringify(usage)}}`;
+  yield `}],"model":${JSON.stringify(model)},"usage":${JSON.stringify(usage)}}`;
 }
 
-function* rawVectors(result: EmbedResult, request: EmbeddingsRequest): Iterable<Buffer> {
-  for (const bytes of vectorsOf(result)) yield Buffer.from(bytesAsWanted(bytes, request));
+function* rawVectors(result: EmbedResult, request: EmbeddingsRequest): Iterable<BodyPart> {
+  for (const bytes of vectorsOf(result)) yield bytesAsWanted(bytes, request);
 }
 
 /** Clients refuse headers of more than 16 KiB (Node's limit for all of them together). */

@@ -1,7 +1,7 @@
 import type { EmbedJob, ScoreJob, Truncation } from '@er-gateway/shared/scheduler-protocol';
 import { z } from 'zod';
 import { jsonList } from '../wire/json-parts.ts';
-import { floatsOf, vectorsOf, vectorToJson } from '../wire/vectors-text.ts';
+import { floatsAsJson, vectorsOf } from '../wire/vectors-text.ts';
 import { defineDialect } from './dialect.ts';
 import { teiErrors } from './error-shapes.ts';
 import { checkCount, dimensionsField, flag, listInputs, only, openaiInput, textField } from './inputs.ts';
@@ -62,7 +62,7 @@ export const teiEmbed = defineDialect({
     for (const bytes of vectorsOf(result)) {
       yield separator;
       separator = ',';
-      yield vectorToJson(floatsOf(bytes));
+      yield floatsAsJson(bytes);
     }
     yield ']';
   },

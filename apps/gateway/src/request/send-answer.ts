@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { workUnits } from '@er-gateway/shared/state/store';
 import type { AnswerBody, AnswerForm } from '../dialects/dialect.ts';
+import { type BodyPart, BodyWriter } from '../wire/body-writer.ts';
 import { chooseCoding } from '../wire/content-coding.ts';
 import { ClientGone, type Exchange, endAnswer } from './exchange.ts';
 
@@ -12,6 +13,8 @@ const wholeUpToBytes = 128 * 1024;
 const worthCompressingBytes = 32 * 1024;
 
 const jsonType = 'application/json';
+
+const bodies = new BodyWriter();
 
 /**
  * Sends a 200. Large answers are made and sent a part at a time, at the client's pace, letting other requests in between,
@@ -25,8 +28,8 @@ export async function sendAnswer(
   const { res, req } = exchange;
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   const whole = typeof body === 'string' || Buffer.isBuffer(body);
-  const parts: Iterator<string | Buffer> = (whole ? [body] : body)[Symbol.iterator]();
-  const first = takeUpTo(parts, wholeUpToBytes);
+  const parts: Iterator<BodyPart> = (whole ? [body] : body)[Symbol.iterator]();
+  const first = bodies.writeUpTo(parts, wholeUpToBytes);
   const mayCompress = !isDense && first.body.length >= worthCompressingBytes;
   if (mayCompress) res.vary('accept-encoding');
   const coding = mayCompress ? chooseCoding(req.headers['accept-encoding']) : null;
@@ -35,13 +38,13 @@ export async function sendAnswer(
   setCommonHeaders(exchange);
   res.writeHead(200, { 'content-type': contentType, ...(coding && { 'content-encoding': coding.name }) });
   const encoder = coding?.createEncoder();
-  const count = (body: string | Buffer) => {
-    exchange.bytesOut += Buffer.byteLength(body);
+  const count = (bytes: Buffer) => {
+    exchange.bytesOut += bytes.length;
   };
   encoder?.on('data', count).pipe(res, { end: false });
   const target = encoder ?? res;
   try {
-    for (let slice = first; ; slice = takeUpTo(parts, wholeUpToBytes)) {
+    for (let slice = first; ; slice = bodies.writeUpTo(parts, wholeUpToBytes)) {
       if (exchange.signal.aborted) throw new ClientGone();
       if (!encoder) count(slice.body);
       if (!target.write(slice.body)) await drained(target, exchange.signal);
@@ -95,28 +98,6 @@ function toDuration(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.max(0, Math.ceil(milliseconds))}ms`;
   const seconds = Math.ceil(milliseconds / 1000);
   return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`;
-}
-
-/** The next parts, joined; those of one answer are all strings or all buffers. */
-function takeUpTo(
-  parts: Iterator<string | Buffer>,
-  length: number,
-): { body: string | Buffer; isLast: boolean } {
-  let text = '';
-  const buffers: Buffer[] = [];
-  let taken = 0;
-  let isLast = false;
-  while (taken < length) {
-    const { value, done } = parts.next();
-    if (done) {
-      isLast = true;
-      break;
-    }
-    if (typeof value === 'string') text += value;
-    else buffers.push(value);
-    taken += value.length;
-  }
-  return { body: buffers.length > 0 ? Buffer.concat(buffers, taken) : text, isLast };
 }
 
 function drained(target: Writable, signal: AbortSignal): Promise<void> {

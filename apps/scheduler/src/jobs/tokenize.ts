@@ -86,8 +86,8 @@ async function ask<Answer>(pool: UpstreamPool, context: JobContext, path: string
     if (upstreams.length === 0) startedAt = performance.now();
     upstreams.push(upstream.host);
     const question = JSON.stringify({ model: upstream.model?.id, ...body });
-    const pieces = await upstream.post(path, question, signal);
-    return JSON.parse(Buffer.concat(pieces).toString()) as Answer;
+    const answer = await upstream.post(path, question, signal);
+    return JSON.parse(answer.toString()) as Answer;
   });
   return { answer, upstreams, queueMs: startedAt - arrivedAt, upstreamMs: performance.now() - startedAt };
 }

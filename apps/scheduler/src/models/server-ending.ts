@@ -27,7 +27,7 @@ export class ServerEnding {
     return this.#pool().run(signal, async upstream => {
       const body = JSON.stringify({ model: upstream.model?.id, prompt: '', add_special_tokens: true });
       try {
-        const answer = JSON.parse(Buffer.concat(await upstream.post('/tokenize', body, signal)).toString());
+        const answer = JSON.parse((await upstream.post('/tokenize', body, signal)).toString());
         return Array.isArray(answer?.tokens) && answer.tokens.every(Number.isInteger) ? answer.tokens : null;
       } catch (error) {
         if (error instanceof SyntaxError || (error instanceof UpstreamFailure && error.isRefusalOfRequest))

@@ -98,9 +98,9 @@ async function scorePrompts(
   upstream: Upstream,
   signal: AbortSignal,
 ): Promise<WrittenScores> {
-  let pieces: Buffer[];
+  let answer: Buffer;
   try {
-    pieces = await upstream.post(
+    answer = await upstream.post(
       '/classify',
       JSON.stringify({ model: upstream.model?.id, input: prompts }),
       signal,
@@ -109,7 +109,7 @@ async function scorePrompts(
     if (!(error instanceof UpstreamFailure && error.isRefusalOfRequest)) throw error;
     fail(`it does not run as a reranker: it refuses /classify. ${headAdvice}`);
   }
-  const { data, usage } = parseList<ClassifyAnswer>(pieces, prompts.length);
+  const { data, usage } = parseList<ClassifyAnswer>(answer, prompts.length);
   return { scores: data.map(({ probs }) => probs?.[0] ?? Number.NaN), tokens: usage?.prompt_tokens ?? 0 };
 }
 

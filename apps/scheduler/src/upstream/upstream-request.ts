@@ -34,15 +34,12 @@ export function createPool(origin: string, connections: number): Pool {
   });
 }
 
-/**
- * Asks a model server; returns the answer's body in the pieces in which it came. Throws UpstreamFailure, or the reason of
- * the first signal that aborts.
- */
+/** Asks a model server; returns the answer's body. Throws UpstreamFailure, or the reason of the first signal that aborts. */
 export async function request(
   pool: Pool,
   question: UpstreamRequest,
   ...signals: readonly AbortSignal[]
-): Promise<Buffer[]> {
+): Promise<Buffer> {
   const { path } = question;
   let answer: Answer;
   try {
@@ -55,9 +52,9 @@ export async function request(
       throw new UpstreamFailure('refused', 'nobody listens on its port', { cause: error });
     throw new UpstreamFailure('broken', `the connection broke (${code || 'unknown'})`, { cause: error });
   }
-  const { status, pieces } = answer;
-  if (status === 200) return pieces;
-  const { message, type } = parseErrorEnvelope(Buffer.concat(pieces));
+  const { status, bytes } = answer;
+  if (status === 200) return bytes;
+  const { message, type } = parseErrorEnvelope(bytes);
   throw new UpstreamFailure('status', `answered ${path} with status ${status}`, {
     status,
     serverMessage: message,
@@ -67,7 +64,7 @@ export async function request(
 
 interface Answer {
   status: number;
-  pieces: Buffer[];
+  bytes: Buffer;
 }
 
 /**
@@ -109,7 +106,7 @@ function ask(
         },
         onResponseEnd: () => {
           settle();
-          resolve({ status, pieces });
+          resolve({ status, bytes: pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces) });
         },
         onResponseError: (_, error) => {
           settle();

@@ -176,11 +176,10 @@ export class Upstream {
   }
 
   /**
-   * Sends JSON, as a part of a trace when there is one; returns the answer's body in the pieces in which it came: a batch of
-   * vectors is large, and each copy of it brings the next collection of garbage nearer. Throws UpstreamFailure, or the
-   * signal's reason when it aborts.
+   * Sends JSON, as a part of a trace when there is one; returns the answer's body. Throws UpstreamFailure, or the signal's
+   * reason when it aborts.
    */
-  async post(path: string, body: string, signal: AbortSignal, trace?: TraceHeaders): Promise<Buffer[]> {
+  async post(path: string, body: string, signal: AbortSignal, trace?: TraceHeaders): Promise<Buffer> {
     try {
       const question = { method: 'POST', path: `${this.#pathPrefix}${path}`, body, trace } as const;
       return await request(this.#calls, question, signal, this.#down.signal);
@@ -255,7 +254,7 @@ export class Upstream {
 
   async #get(path: string): Promise<Buffer> {
     const question = { method: 'GET', path: `${this.#pathPrefix}${path}`, body: null } as const;
-    return Buffer.concat(await request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs)));
+    return await request(this.#probes, question, AbortSignal.timeout(probeTimeoutMs));
   }
 }
 

@@ -1,13 +1,13 @@
 import { type Item, type ServerCut, traceOf } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
-import { areFinite, bytesOfBase64 } from './float-bytes.ts';
-import { type ListAnswer, parseList } from './list-answer.ts';
+import { areFinite } from './float-bytes.ts';
+import { type ListAnswer, parseList, parseVectors } from './list-answer.ts';
 import type { Wire } from './wire.ts';
 
 /** An answer in JSON. `prompt_tokens` of an item is the built-in engine's own; vLLM only tells the sum. */
 interface TextAnswer extends ListAnswer {
-  data: { index: number; prompt_tokens?: number; embedding?: string; score?: number }[];
+  data: { index: number; prompt_tokens?: number; embedding?: unknown; score?: number }[];
   usage: { prompt_tokens: number };
 }
 
@@ -22,12 +22,10 @@ export const textEmbedWire: Wire = {
       input.kind === 'ids' ? Array.from(input.ids) : input.kind === 'text' ? input.text : '',
     );
     const body = { model: upstream.model?.id, input, encoding_format: 'base64', ...cutOf(items) };
-    const answer = parseList<TextAnswer>(
-      await upstream.post('/v1/embeddings', JSON.stringify(body), signal, traceOf(items)),
-      items.length,
-    );
+    const bytes = await upstream.post('/v1/embeddings', JSON.stringify(body), signal, traceOf(items));
+    const answer = parseVectors<TextAnswer>(bytes, 'embedding', items.length);
     return answer.data.map(({ embedding }, place) => {
-      const vector = bytesOfBase64(embedding ?? '');
+      const vector = embedding instanceof Uint8Array ? embedding : none;
       const wanted = upstream.dimensions === null ? vector.byteLength : upstream.dimensions * 4;
       if (vector.byteLength === 0 || vector.byteLength % 4 !== 0 || vector.byteLength !== wanted) {
         return new UpstreamFailure('nonsense', `answered with a vector of ${vector.byteLength} bytes`);
@@ -66,6 +64,8 @@ export const textScoreWire: Wire = {
     });
   },
 };
+
+const none = new Uint8Array(0);
 
 /** How the server cuts these items: all of a call alike (see either-wire.ts). */
 const cutOf = ([first]: readonly Item[]): ServerCut =>

@@ -1,8 +1,8 @@
 import { type Item, type ItemInput, traceOf } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
-import { areFinite, bytesOfBase64 } from './float-bytes.ts';
-import { type ListAnswer, parseList } from './list-answer.ts';
+import { areFinite } from './float-bytes.ts';
+import { type ListAnswer, parseVectors } from './list-answer.ts';
 import type { Wire } from './wire.ts';
 
 const floatBytes = 4;
@@ -54,15 +54,13 @@ interface PoolingAnswer extends ListAnswer {
   data: { index: number; data?: unknown }[];
 }
 
-/** What the server makes of each item, as bytes. */
+/** What the server makes of each item, as bytes; none where it gave something else. */
 async function pool(upstream: Upstream, items: readonly Item[], signal: AbortSignal): Promise<Uint8Array[]> {
   const inputs = items.map(({ input }) => `[${writeIds(input)}]`);
   const body = `{"model":${JSON.stringify(upstream.model?.id)},"input":[${inputs.join(',')}],"encoding_format":"base64"}`;
-  const answer = parseList<PoolingAnswer>(
-    await upstream.post('/pooling', body, signal, traceOf(items)),
-    items.length,
-  );
-  return answer.data.map(({ data }) => bytesOfBase64(typeof data === 'string' ? data : ''));
+  const answer = await upstream.post('/pooling', body, signal, traceOf(items));
+  const { data } = parseVectors<PoolingAnswer>(answer, 'data', items.length);
+  return data.map(({ data }) => (data instanceof Uint8Array ? data : none));
 }
 
 function writeIds(input: ItemInput): string {
@@ -73,5 +71,7 @@ function writeIds(input: ItemInput): string {
     .map(part => part.join(','))
     .join(',');
 }
+
+const none = new Uint8Array(0);
 
 const notFinite = () => new UpstreamFailure('nonsense', 'answered with numbers that are not finite');
