@@ -52,9 +52,16 @@ export const overhead: Scenario = {
       const alone = await inTurns('1 client', 1, allCores());
       pin([...stack.pids(), ...bare.pids], ourCore);
       pin([upstream.pid], otherCores());
+      const before = (await stack.scheduler()).lanes.embedding;
       const pinned = await inTurns(`${manyClients} clients, one core`, manyClients, otherCores());
+      const after = (await stack.scheduler()).lanes.embedding;
       pin([upstream.pid], allCores());
-      const outcome: Outcome = { figures: figuresOf(alone, pinned), samples: { alone, pinned } };
+      const textsInCall = (after.items - before.items) / (after.calls - before.calls);
+      const figures: Figure[] = [
+        ...figuresOf(alone, pinned),
+        { name: 'texts in a call to the model server, 64 connections', value: textsInCall, unit: '' },
+      ];
+      const outcome: Outcome = { figures, samples: { alone, pinned } };
       return outcome;
     });
   },

@@ -41,17 +41,21 @@ export interface BenchStack extends Stack {
 }
 
 /**
- * Settings without limits in the way, without a cache, and with the tokenizer of the test checkpoints when they are
- * installed, so that the scheduler tokenizes as it does in production.
+ * Settings without limits in the way, without a cache, and with the tokenizer of the test checkpoints: the scheduler tokenizes
+ * as it does in production. Without one it would hand on texts, one job a call. Throws when they are not installed.
  */
 export function benchSettings(urls: { embedding: string; reranker: string }): Record<string, string> {
   const { embedding, reranker } = vllmPaths.models;
+  if (!existsSync(vllmPaths.stamp))
+    throw new Error(
+      'the bench needs the tokenizer of the test checkpoints: run node test/kit/vllm/install.ts',
+    );
   return {
     ER_ENGINE: 'external',
     ER_MODELS_EMBEDDING_URLS: urls.embedding,
     ER_MODELS_RERANKER_URLS: urls.reranker,
-    ...(existsSync(embedding) && { ER_MODELS_EMBEDDING_PATH: embedding }),
-    ...(existsSync(reranker) && { ER_MODELS_RERANKER_PATH: reranker }),
+    ER_MODELS_EMBEDDING_PATH: embedding,
+    ER_MODELS_RERANKER_PATH: reranker,
     ER_MODELS_EMBEDDING_MAX_MODEL_LEN: String(vllmMaxModelLen),
     ER_MODELS_RERANKER_MAX_MODEL_LEN: String(vllmMaxModelLen),
     ER_LIMITS_REQUESTS_PER_MINUTE: '1000000000',
