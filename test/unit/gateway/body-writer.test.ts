@@ -32,7 +32,10 @@ test('bodies larger than the memory at hand are whole, and those before them sta
   for (const [index, body] of bodies.entries())
     assert.equal(body.toString(), `<${texts[index]}${texts[index]}>`);
   const large = Buffer.alloc(3_000_000, 'x');
-  assert.ok(writer.writeUpTo(iterator('a', large, 'b'), all).body.equals(Buffer.from(`a${large}b`)));
+  const { body } = writer.writeUpTo(iterator('a', large, 'b'), all);
+  assert.ok(body.equals(Buffer.from(`a${large}b`)));
+  // Its memory goes with it.
+  assert.notEqual(writer.writeUpTo(iterator(''), all).body.buffer, body.buffer);
 });
 
 test('a body whose parts fail leaves nothing in the next one', () => {

@@ -3,18 +3,23 @@ import { maxVectorTextBytes, writeVectorText } from './float-text.ts';
 /** A piece of an answer's body: text, bytes as they are, or float32 numbers (a DataView) that become a JSON array. */
 export type BodyPart = string | Uint8Array | DataView;
 
-/** Bodies are written one behind the other into memory of this size. */
-const slabBytes = 256 * 1024;
+/**
+ * Bodies are written one behind the other into memory of this size: a slice of a large answer (128 KiB), and room for the vector
+ * that goes beyond it. A client that does not take its answer keeps all of it, until its connection is closed.
+ */
+const slabBytes = 160 * 1024;
 /** Up to this length a text gets room for the most bytes that it could have, 3 a unit of UTF-16. */
 const shortText = 1024;
+
+const noMemory = Buffer.allocUnsafeSlow(0);
 
 /**
  * Writes the parts of bodies into memory that V8 does not move. As strings, each answer of 13 kB was copied on the heap three
  * times (joined, measured, put behind its header), and survivors of each collection once more: a sixth of a worker's time.
  */
 export class BodyWriter {
-  #slab = Buffer.alloc(0);
-  #view = new DataView(this.#slab.buffer);
+  #slab = noMemory;
+  #view = new DataView(noMemory.buffer);
   #start = 0;
   #end = 0;
 
@@ -28,6 +33,8 @@ export class BodyWriter {
       else this.#append(value);
     }
     const body = this.#slab.subarray(this.#start, this.#end);
+    // What was made for one large part goes with its body.
+    if (this.#slab.length > slabBytes) this.#use(noMemory, 0);
     this.#start = this.#end;
     return { body, isLast };
   }
@@ -50,10 +57,16 @@ export class BodyWriter {
   #makeRoom(bytes: number): void {
     if (this.#end + bytes <= this.#slab.length) return;
     const begun = this.#slab.subarray(this.#start, this.#end);
-    this.#slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, begun.length + bytes));
-    this.#view = new DataView(this.#slab.buffer);
-    this.#slab.set(begun);
+    const slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, begun.length + bytes));
+    slab.set(begun);
+    this.#use(slab, begun.length);
+  }
+
+  /** `written`: bytes of the body under way that are in it. */
+  #use(slab: Buffer<ArrayBuffer>, written: number): void {
+    this.#slab = slab;
+    this.#view = new DataView(slab.buffer);
     this.#start = 0;
-    this.#end = begun.length;
+    this.#end = written;
   }
 }

@@ -7,7 +7,7 @@ import type { Wire } from './wire.ts';
 
 /** An answer in JSON. `prompt_tokens` of an item is the built-in engine's own; vLLM only tells the sum. */
 interface TextAnswer extends ListAnswer {
-  data: { index: number; prompt_tokens?: number; embedding?: unknown; score?: number }[];
+  data: { index: number; prompt_tokens?: number; score?: number }[];
   usage: { prompt_tokens: number };
 }
 
@@ -23,9 +23,8 @@ export const textEmbedWire: Wire = {
     );
     const body = { model: upstream.model?.id, input, encoding_format: 'base64', ...cutOf(items) };
     const bytes = await upstream.post('/v1/embeddings', JSON.stringify(body), signal, traceOf(items));
-    const answer = parseVectors<TextAnswer>(bytes, 'embedding', items.length);
-    return answer.data.map(({ embedding }, place) => {
-      const vector = embedding instanceof Uint8Array ? embedding : none;
+    const { answer, vectors } = parseVectors<TextAnswer>(bytes, 'embedding', items.length);
+    return vectors.map((vector, place) => {
       const wanted = upstream.dimensions === null ? vector.byteLength : upstream.dimensions * 4;
       if (vector.byteLength === 0 || vector.byteLength % 4 !== 0 || vector.byteLength !== wanted) {
         return new UpstreamFailure('nonsense', `answered with a vector of ${vector.byteLength} bytes`);
@@ -64,8 +63,6 @@ export const textScoreWire: Wire = {
     });
   },
 };
-
-const none = new Uint8Array(0);
 
 /** How the server cuts these items: all of a call alike (see either-wire.ts). */
 const cutOf = ([first]: readonly Item[]): ServerCut =>

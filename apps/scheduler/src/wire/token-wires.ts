@@ -2,7 +2,7 @@ import { type Item, type ItemInput, traceOf } from '../queue/item.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { areFinite } from './float-bytes.ts';
-import { type ListAnswer, parseVectors } from './list-answer.ts';
+import { parseVectors } from './list-answer.ts';
 import type { Wire } from './wire.ts';
 
 const floatBytes = 4;
@@ -50,17 +50,12 @@ export const tokenScoreWire: Wire = {
   },
 };
 
-interface PoolingAnswer extends ListAnswer {
-  data: { index: number; data?: unknown }[];
-}
-
 /** What the server makes of each item, as bytes; none where it gave something else. */
 async function pool(upstream: Upstream, items: readonly Item[], signal: AbortSignal): Promise<Uint8Array[]> {
   const inputs = items.map(({ input }) => `[${writeIds(input)}]`);
   const body = `{"model":${JSON.stringify(upstream.model?.id)},"input":[${inputs.join(',')}],"encoding_format":"base64"}`;
   const answer = await upstream.post('/pooling', body, signal, traceOf(items));
-  const { data } = parseVectors<PoolingAnswer>(answer, 'data', items.length);
-  return data.map(({ data }) => (data instanceof Uint8Array ? data : none));
+  return parseVectors(answer, 'data', items.length).vectors;
 }
 
 function writeIds(input: ItemInput): string {
@@ -71,7 +66,5 @@ function writeIds(input: ItemInput): string {
     .map(part => part.join(','))
     .join(',');
 }
-
-const none = new Uint8Array(0);
 
 const notFinite = () => new UpstreamFailure('nonsense', 'answered with numbers that are not finite');
