@@ -14,6 +14,8 @@ export interface ProcessFiles {
   starts: string;
   /** Name of the pipe for its output, for a moment. */
   output: string;
+  /** Folder of the sockets between its processes. */
+  sockets: string;
 }
 
 /** Names of the files of one replica. */
@@ -27,5 +29,6 @@ export function processFiles(config: EffectiveConfig, role: Role, replica: numbe
     group: runPaths.modelGroup(config.run_dir, app),
     starts: runPaths.modelStarts(config.run_dir, app),
     output: runPaths.modelOutput(config.run_dir, app),
+    sockets: runPaths.modelSockets(config.run_dir, app),
   };
 }

@@ -37,6 +37,9 @@ export class RunningServer {
       logger.warn(`the model server's output is thrown away: ${error.message}`);
       return null;
     });
+    attempt(logger, 'the folder of its sockets', () =>
+      mkdirSync(files.sockets, { recursive: true, mode: 0o700 }),
+    );
     const child = startChild(whole, output?.input ?? 'ignore');
     if (output) closeSync(output.input);
     return new RunningServer(child, output, surroundings);
@@ -86,8 +89,9 @@ export class RunningServer {
   }
 }
 
-/** Removes the files that name a process group: it is gone. */
+/** Removes what a process group has left, and the files that name it: it is gone. */
 export function removeGroupFiles({ files, logger }: Pick<ServerSurroundings, 'files' | 'logger'>): void {
   attempt(logger, 'the group file', () => rmSync(files.group, { force: true }));
   attempt(logger, 'the pid file', () => rmSync(files.pid, { force: true }));
+  attempt(logger, 'its sockets', () => rmSync(files.sockets, { recursive: true, force: true }));
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type Role, roles } from '@er-gateway/shared/config/schema';
 import { ConfigError } from '@er-gateway/shared/errors/config-error';
 import { type ModelCommandInputs, modelPort } from './command-inputs.ts';
+import { processFiles } from './process-files.ts';
 import { argumentsFor, type VllmVersion } from './vllm-version.ts';
 
 /** Our reranker prompt, below the project's root. vLLM applies none by itself, and then ranks at random. */
@@ -126,11 +127,14 @@ export function gpuMemoryShare({ gpu_memory_utilization: share, replicas }: Mode
 
 /** Variables that vLLM needs beside its arguments. Those that only tune the CPU or the hub yield to the user's own. */
 export function vllmEnvironment(inputs: ModelCommandInputs): NodeJS.ProcessEnv {
-  const { config, role, device, environment } = inputs;
+  const { config, role, replica, device, environment } = inputs;
+  const { sockets } = processFiles(config, role, replica);
   const ofUser = (name: string, fallback: string) => ({ [name]: environment[name] ?? fallback });
   return {
     // Longer than any idle time of the scheduler's connections; vLLM's 5 s would reset them under our hands.
     VLLM_HTTP_TIMEOUT_KEEP_ALIVE: '75',
+    // A vLLM that is killed leaves its sockets, by default in the system's folder for temporary files.
+    ...(isShortEnough(sockets) && ofUser('VLLM_RPC_BASE_PATH', sockets)),
     ...ofUser('HF_HUB_OFFLINE', '1'),
     ...ofUser('VLLM_NO_USAGE_STATS', '1'),
     ...ofUser('DO_NOT_TRACK', '1'),
@@ -143,6 +147,9 @@ export function vllmEnvironment(inputs: ModelCommandInputs): NodeJS.ProcessEnv {
         }),
   };
 }
+
+/** Whether vLLM's sockets can have their names there, a UUID each: a unix socket's path has 107 bytes at most. */
+const isShortEnough = (folder: string) => Buffer.byteLength(folder) + 1 + 36 <= 107;
 
 /** Room for one sequence of the longest length: with less, vLLM refuses to start. */
 function kvCacheGibibytes(maxModelLen: number): number {

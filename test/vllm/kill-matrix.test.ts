@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, it, type TestContext } from 'node:test';
+import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { membersOf, Supervised } from '../integration/fixtures/supervised.ts';
 import { vllmEnvironment, vllmMaxModelLen, vllmPaths } from '../kit/vllm/paths.ts';
 import { waitFor } from '../kit/wait-for.ts';
@@ -75,12 +76,15 @@ describe('a real vLLM', { timeout: 3_600_000 }, () => {
       const place = await realVllm(t);
       const supervisor = place.start();
       const pgid = await place.untilReady(supervisor);
+      const sockets = runPaths.modelSockets(place.runDir, 'embedding');
+      assert.ok(readdirSync(sockets).length > 0, 'its sockets are in the run folder');
       process.kill(victim === null ? pgid : partOf(pgid, victim), 'SIGKILL');
       assert.equal(await supervisor.exited, 1);
       assert.deepEqual(membersOf(pgid), []);
       assert.equal(place.status()?.state, 'stopped');
       const why = victim === null ? /was killed by SIGKILL/ : /ended by itself with exit code 0/;
       assert.match(place.status()?.lastError ?? '', why);
+      assert.equal(existsSync(sockets), false);
     });
   }
 

@@ -41,6 +41,8 @@ export const runPaths = {
   gpuLock: (runDir: string, gpu: number) => join(runDir, `gpu-${gpu}.lock`),
   /** The pipe for a model server's output; it has this name only while it is made. */
   modelOutput: (runDir: string, app: string) => join(runDir, `${app}.output`),
+  /** Folder of the sockets between a model server's processes. */
+  modelSockets: (runDir: string, app: string) => join(runDir, `${app}.sockets`),
 };
 
 /** Which run folder is to be used, and where it stands that another is. */

@@ -42,6 +42,7 @@ describe('modelCommand() for vLLM on a GPU', () => {
       CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
       CUDA_VISIBLE_DEVICES: '1',
       VLLM_HTTP_TIMEOUT_KEEP_ALIVE: '75',
+      VLLM_RPC_BASE_PATH: '/tmp/er/embedding.sockets',
       HF_HUB_OFFLINE: '1',
       VLLM_NO_USAGE_STATS: '1',
       DO_NOT_TRACK: '1',
@@ -147,6 +148,7 @@ describe('modelCommand() for vLLM on the CPU', () => {
     assert.deepEqual(env, {
       PATH: '/usr/bin',
       VLLM_HTTP_TIMEOUT_KEEP_ALIVE: '75',
+      VLLM_RPC_BASE_PATH: '/tmp/er/embedding.sockets',
       HF_HUB_OFFLINE: '1',
       VLLM_NO_USAGE_STATS: '1',
       DO_NOT_TRACK: '1',
@@ -168,6 +170,15 @@ describe('modelCommand() for vLLM on the CPU', () => {
       assert.equal(flagValue(modelCommand({ ...cpu, config }).args, '--block-size'), passed);
     });
   }
+
+  it('leaves the sockets of vLLM where it puts them when their names would be too long in the run folder', () => {
+    const pathFor = (length: number) => {
+      const config = configOf({ ER_RUN_DIR: `/${'r'.repeat(length - 1)}` });
+      return modelCommand({ ...inputs, config }).env.VLLM_RPC_BASE_PATH;
+    };
+    assert.equal(pathFor(52), `/${'r'.repeat(51)}/embedding.sockets`);
+    assert.equal(pathFor(53), undefined);
+  });
 
   it("leaves the user's own tuning alone, and has at least one thread and one GiB", () => {
     const own = { VLLM_CPU_KVCACHE_SPACE: '9', OMP_NUM_THREADS: '3', HF_HUB_OFFLINE: '0' };
