@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext, test } from 'node:test';
 import { resolveConfig } from '@er-gateway/shared/config/effective-config';
-import { gpuFindings } from '../../../apps/cli/src/doctor/machine.ts';
+import { coresFinding, gpuFindings } from '../../../apps/cli/src/doctor/machine.ts';
 import { fileFindings } from '../../../apps/cli/src/doctor/models.ts';
 import { networkFindings } from '../../../apps/cli/src/doctor/network.ts';
 
@@ -44,6 +44,16 @@ describe('gpuFindings()', () => {
     assert.deepEqual(statusOf('auto', []), ['GPUs: warn']);
     assert.deepEqual(statusOf('cpu', []), ['GPUs: ok']);
     assert.deepEqual(statusOf('auto', [], 'builtin'), ['GPUs: ok']);
+  });
+});
+
+test('more workers than a machine has caches for are a warning with the number to set', () => {
+  assert.equal(coresFinding(64, 16).status, 'ok');
+  assert.deepEqual(coresFinding(64, 2), {
+    what: 'cores',
+    status: 'warn',
+    found: '2; 64 gateway workers',
+    fix: 'set ER_GATEWAY_WORKERS to 8 or fewer: more of them serve less (npm run bench -- workers)',
   });
 });
 

@@ -1,5 +1,5 @@
 import { readFileSync, statfsSync } from 'node:fs';
-import { totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type EffectiveConfig, findProgram } from '@er-gateway/shared/config/effective-config';
 import { roles } from '@er-gateway/shared/config/schema';
@@ -15,6 +15,8 @@ const leastOpenFiles = 8192;
 /** What one gateway worker takes, and all the rest without model servers. */
 const workerBytes = 50 * 1024 ** 2;
 const restBytes = gibibyte;
+/** On two cores, before a model server that costs nothing: one a core 7,000 requests/s, four 5,000, 32 a core 1,150. */
+const mostWorkersPerCore = 4;
 
 /** Node, PM2, programs, GPUs, memory, disk and limits. */
 export async function machineFindings(
@@ -26,6 +28,7 @@ export async function machineFindings(
     pm2Finding(root, environment),
     ...programFindings(environment),
     ...gpuFindings(config, await listGpus()),
+    coresFinding(config.gateway.workers, availableParallelism()),
     memoryFinding(config),
     diskFinding('disk for logs', config.logs.dir),
     diskFinding("disk for PM2's files", pm2Home(environment)),
@@ -87,6 +90,14 @@ export function gpuFindings(config: EffectiveConfig, gpus: readonly Gpu[]): Find
       return finding(`GPU of ${role}`, isThere ? `${gpu}` : `there is no GPU ${gpu}`, fix);
     }),
   ];
+}
+
+/** Whether so many workers make sense: each compiles its code for itself, and their copies fight for the caches. */
+export function coresFinding(workers: number, cores: number): Finding {
+  const most = mostWorkersPerCore * cores;
+  const found = `${cores}; ${workers} gateway workers`;
+  const fix = `set ER_GATEWAY_WORKERS to ${most} or fewer: more of them serve less (npm run bench -- workers)`;
+  return finding('cores', found, workers > most ? fix : null, 'warn');
 }
 
 function memoryFinding({ gateway }: EffectiveConfig): Finding {
