@@ -8,6 +8,9 @@ import { UpstreamFailure } from '../../../apps/scheduler/src/upstream/upstream-f
 import { type Replicas, startReplicas } from '../../kit/replicas.ts';
 import { waitFor } from '../../kit/wait-for.ts';
 
+/** A call in line with no others. */
+const line = { slots: 1, itemsWaiting: 0 };
+
 type Send = (
   upstream: Upstream,
   items: readonly Item[],
@@ -227,9 +230,9 @@ test('a server whose calls get no answer gets no more of them, says so, and come
 test('a server that answers its calls is not suspected, however long it works', async () => {
   const [only] = (await start(1, ok)) as [Upstream];
   const call = { items: 1, tokens: 10 };
-  only.started(call, 0);
+  only.started(call, 0, line);
   for (let time = 1; time <= 300; time++) {
-    only.started(call, time * 100);
+    only.started(call, time * 100, line);
     only.succeeded(time * 100, 100, 0);
     only.ended(call, time * 100);
     assert.equal(only.isSuspected(time * 100), false, `after ${time * 100} ms`);
@@ -240,11 +243,11 @@ test('calls whose callers left unanswered count as silence, and an answer ends i
   const [only] = (await start(1, ok)) as [Upstream];
   const call = { items: 1, tokens: 10 };
   for (let time = 0; time < 4; time++) {
-    only.started(call, time * 10_000);
+    only.started(call, time * 10_000, line);
     only.ended(call, time * 10_000 + 3000);
   }
   assert.equal(only.isSuspected(1e6), true);
-  only.started(call, 1e6);
+  only.started(call, 1e6, line);
   only.answered(1e6);
   only.ended(call, 1e6 + 10);
   assert.equal(only.isSuspected(2e6), false, 'it rests');

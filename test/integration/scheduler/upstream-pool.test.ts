@@ -4,6 +4,9 @@ import type { Upstream } from '../../../apps/scheduler/src/upstream/upstream.ts'
 import { UpstreamFailure } from '../../../apps/scheduler/src/upstream/upstream-failure.ts';
 import { type Replicas, startReplicas } from '../../kit/replicas.ts';
 
+/** A call in line with no others. */
+const line = { slots: 1, itemsWaiting: 0 };
+
 let replicas: Replicas;
 afterEach(() => replicas.stop());
 
@@ -19,12 +22,12 @@ const nextOf = () => replicas.pool.nextFree(later(), 2, batch)?.upstream;
 
 test('the server with the fewest tokens under way is next, whatever its calls', async () => {
   const [first, second] = await startTwo();
-  first.started({ items: 1, tokens: 1000 }, later());
+  first.started({ items: 1, tokens: 1000 }, later(), line);
   assert.equal(nextOf(), second);
-  second.started({ items: 1, tokens: 400 }, later());
+  second.started({ items: 1, tokens: 400 }, later(), line);
   assert.equal(nextOf(), second);
   second.ended({ items: 1, tokens: 400 }, later());
-  second.started({ items: 60, tokens: 1001 }, later());
+  second.started({ items: 60, tokens: 1001 }, later(), line);
   assert.equal(nextOf(), first);
 });
 

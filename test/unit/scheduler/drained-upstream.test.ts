@@ -8,7 +8,7 @@ test('a server whose calls outlast the drain gets no more, until it was down', a
   const upstream = new Upstream({ url, windowMs: null, canary: async () => {} });
   t.after(() => upstream.close());
   upstream.isReady = true;
-  upstream.started({ items: 1, tokens: 1 }, 0);
+  upstream.started({ items: 1, tokens: 1 }, 0, { slots: 1, itemsWaiting: 0 });
   const patience = new AbortController();
   const drained = upstream.drain(patience.signal);
   patience.abort(new Error('20 s are over'));

@@ -45,8 +45,23 @@ describe('a busy server', () => {
 
   test('counts the window from the last start too', () => {
     const pace = paceAt(64);
-    pace.started(1008);
+    pace.started(1008, 2, 64);
     assert.equal(pace.waitMs(1010, 1, 2, batchOf(3)), 8);
+  });
+
+  test('does not wait again for who did not come back within a window', () => {
+    const pace = paceAt(256);
+    assert.equal(pace.waitMs(1001, 0, 2, batchOf(1)), 9);
+    pace.started(1010, 2, 1);
+    pace.ended(1015, 5, 1);
+    assert.equal(pace.waitMs(1016, 0, 2, batchOf(1)), 0);
+  });
+
+  test('does not forget who is still on the way when a call begins', () => {
+    const pace = paceAt(64);
+    pace.started(1004, 2, 40);
+    pace.ended(1005, 20, 64);
+    assert.equal(pace.waitMs(1006, 1, 2, batchOf(20)), 9);
   });
 
   test('takes a full batch at once, but not without a slot', () => {

@@ -171,7 +171,8 @@ export class Batcher {
     this.#items += batch.length;
     const cancel = new AbortController();
     const watched = watchAbandonment(batch, cancel);
-    upstream.started(size, startedAt, isAhead);
+    const line = isAhead ? null : { slots: this.slots, itemsWaiting: this.#itemsWaitingForOne() };
+    upstream.started(size, startedAt, line);
     const [answer] = await Promise.allSettled([wire.send(upstream, batch, cancel.signal)]);
     const now = this.#now();
     const durationMs = now - startedAt;

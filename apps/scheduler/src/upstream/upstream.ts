@@ -51,6 +51,14 @@ export interface BatchSize {
   tokens: number;
 }
 
+/** What the pace needs to know of a call that is in line with others. */
+export interface CallInLine {
+  /** Calls that may be under way at once. */
+  slots: number;
+  /** Items that wait for this server beside it. */
+  itemsWaiting: number;
+}
+
 /** One model server: its connections, whether it can answer, and what it works on. */
 export class Upstream {
   readonly url: string;
@@ -126,13 +134,13 @@ export class Upstream {
     return this.calls - (this.hasCallAhead ? 1 : 0);
   }
 
-  /** A call has begun, in line with the others or ahead of them. */
-  started({ items, tokens }: BatchSize, now: number, isAhead = false): void {
+  /** A call has begun: in line with the others, of which so many may be under way, or ahead of them (null). */
+  started({ items, tokens }: BatchSize, now: number, line: CallInLine | null): void {
     this.calls++;
     this.outstandingItems += items;
     this.outstandingTokens += tokens;
-    if (isAhead) this.hasCallAhead = true;
-    else this.pace.started(now);
+    if (line === null) this.hasCallAhead = true;
+    else this.pace.started(now, line.slots, this.outstandingItems + line.itemsWaiting);
     this.#silence.began(now);
   }
 
