@@ -1,4 +1,3 @@
-import { IncomingMessage, ServerResponse } from 'node:http';
 import { runPaths } from '@er-gateway/shared/config/run-dir';
 import { roles } from '@er-gateway/shared/config/schema';
 import { RequestError } from '@er-gateway/shared/errors/request-error';
@@ -17,6 +16,7 @@ import { createProxy } from './routes/proxies.ts';
 import { sendTeiInfo } from './routes/tei-info.ts';
 import { BrokenRequests, noTunnels } from './transport/broken-requests.ts';
 import { allowOrigins, answerPreflight, sendHsts } from './transport/browser-headers.ts';
+import { giveMessages, type MessageClasses } from './transport/express-messages.ts';
 
 /** The routes, and what answers where Express would answer by itself: with a stack trace, and without a record. */
 export interface GatewayApp {
@@ -26,26 +26,6 @@ export interface GatewayApp {
   /** Answers a request that no route could take; `error` is null when its target cannot be read at all. */
   answerUnrouted: (error: unknown, req: Request, res: Response) => void;
   brokenRequests: BrokenRequests;
-}
-
-interface MessageClasses {
-  IncomingMessage: typeof IncomingMessage;
-  ServerResponse: typeof ServerResponse;
-}
-
-/**
- * Classes of requests and answers that have the application's methods from the start. Express gives each its prototype
- * (`Object.setPrototypeOf`), which changes nothing then; else it costs 3 us, and code that was made for Node's own
- * classes is not fast for them.
- */
-function giveMessages(app: Express): MessageClasses {
-  class ExpressRequest extends IncomingMessage {}
-  class ExpressResponse extends ServerResponse {}
-  Object.setPrototypeOf(ExpressRequest.prototype, app.request);
-  Object.setPrototypeOf(ExpressResponse.prototype, app.response);
-  app.request = ExpressRequest.prototype as Request;
-  app.response = ExpressResponse.prototype as Response;
-  return { IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse as typeof ServerResponse };
 }
 
 /** Every route of the gateway, in the order in which they are tried. All need a key but those of addHealthRoutes, and the dashboard's login. */

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../kit/free-port.ts';
 import {
@@ -23,7 +24,10 @@ export async function startDeeperVllm(): Promise<RealVllm> {
   makeCheckpoint();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const { pid, stop } = await startChild({
+  // What it leaves in its temp folder goes with ours.
+  const temporary = mkdtempSync(join(tmpdir(), 'er-vllm-deeper-'));
+  const removeTemporary = () => rmSync(temporary, { recursive: true, force: true });
+  const child = startChild({
     command: [
       ...[vllmPaths.command, 'serve', folder, '--runner', 'pooling', '--convert', 'embed'],
       ...['--hf-overrides', JSON.stringify({ is_matryoshka: true })],
@@ -31,12 +35,20 @@ export async function startDeeperVllm(): Promise<RealVllm> {
       ...['--dtype', 'bfloat16', '--max-model-len', String(vllmMaxModelLen), ...vllmCpuArguments],
     ],
     readyUrl: `${url}/health`,
-    env: { ...process.env, ...vllmEnvironment },
+    env: { ...process.env, ...vllmEnvironment, TMPDIR: temporary },
     timeoutMs: startTimeoutMs,
     onSpawned: giveWay,
   });
+  child.catch(removeTemporary);
+  const { pid, stop } = await child;
   const { version } = (await (await fetch(`${url}/version`)).json()) as { version: string };
-  return { url, version, apiPid: pid, enginePids: descendantsOf(pid), stop };
+  return {
+    url,
+    version,
+    apiPid: pid,
+    enginePids: descendantsOf(pid),
+    stop: () => stop().finally(removeTemporary),
+  };
 }
 
 function makeCheckpoint(): void {

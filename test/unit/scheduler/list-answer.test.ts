@@ -47,6 +47,14 @@ test('no item gets the vector of another, and one without a text gets none', () 
     assert.deepEqual(numbersOf(json, 6), [[], [1], [], [], [], [2]]);
 });
 
+test('no text of a server stands for one that was taken out', () => {
+  for (const text of ['#0', '0', '\\u00000']) {
+    const json = `{"data":[{"index":0,"data":"${base64(1)}"},{"index":1,"data": "${text}"}]}`;
+    const [first, second] = parse(json, 2).vectors;
+    assert.deepEqual([first?.byteLength, second?.byteLength === 4], [4, false], text);
+  }
+});
+
 for (const [what, json, message] of [
   ['is no JSON', 'Internal Server Error', /no list/],
   ['ends in a vector', '{"data":[{"index":0,"data":"AAAA', /no list/],

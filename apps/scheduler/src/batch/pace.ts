@@ -22,7 +22,7 @@ export interface WaitingBatch {
 /**
  * When the next batch may go to one server: "gather while busy".
  *
- * A server that rests gets work at once. A busy one gets its next batch when those are back whom it serves: callers send
+ * A server that has rested for a window gets work at once. A busy one gets its next batch when those are back whom it serves: callers send
  * again soon after they were answered, so the items in the system (waiting and under way), divided by the calls that
  * share them, are what a batch can become. Who does not come back is waited for no longer than a window, which follows
  * the measured service time, and only once: a caller that is alone after a rush of others waits for them one time. Sending what is there whenever a slot is free was measured to settle at batches of 4 to 8,

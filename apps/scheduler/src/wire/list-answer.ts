@@ -12,8 +12,9 @@ export function parseList<Answer extends ListAnswer>(body: Buffer, count: number
 }
 
 const [quote, backslash] = [0x22, 0x5c];
-/** Not in base64: what follows is the number of a text that was taken out. */
-const mark = '#';
+/** What stands before the number of a text that was taken out: no text begins with it in JSON without a backslash. */
+const mark = '\0';
+const markInJson = '\\u0000';
 
 /**
  * The same, and the bytes that its items have in base64 under `field`, none for an item without such a text. The texts
@@ -35,7 +36,7 @@ export function parseVectors<Answer extends ListAnswer>(
     const start = at + beginning.length;
     const end = body.indexOf(quote, start);
     if (end < 0) break;
-    rest += body.toString('latin1', from, start) + mark + taken.length;
+    rest += body.toString('latin1', from, start) + markInJson + taken.length;
     taken.push(bytesOfBase64(body.toString('latin1', start, end)));
     from = end;
     at = body.indexOf(beginning, from);
