@@ -33,7 +33,9 @@ async function run(): Promise<number> {
   );
   const bench = new Bench(options, line => console.log(`  ${line}`));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, async () => {
+    process.on(signal, async () => {
+      // A second one does not end us half way: a stack that still starts would stay behind.
+      if (bench.isClosed) return console.error(`${signal}: still stopping what was started`);
       console.error(`${signal}: stopping what was started`);
       await bench.close().catch(console.error);
       process.exit(130);

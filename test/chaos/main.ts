@@ -1,7 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runPaths } from '@er-gateway/shared/config/run-dir';
+import { readStatusFile } from '@er-gateway/shared/model-process-status';
 import { table } from '../../apps/cli/src/table.ts';
+import { mostFailedStarts } from '../../supervisor/src/back-off.ts';
 import { fakeVllmSettings } from '../kit/fake-vllm.ts';
 import { startLoad } from '../kit/load.ts';
 import { processStatuses } from '../kit/process-status.ts';
@@ -24,6 +27,7 @@ interface Cost {
 
 const connections = 8;
 const recoveryTimeoutMs = 120_000;
+const modelApps = ['embedding', 'embedding-1', 'reranker'];
 
 const words = process.argv.slice(2);
 const chosen = kills.filter(({ name }) => words.length === 0 || words.some(word => name.includes(word)));
@@ -67,6 +71,7 @@ process.exitCode = costs.length > 0 && costs.every(({ isAllowed }) => isAllowed)
 
 async function costOf(on: Stack, { name, run, allowed }: Kill): Promise<Cost> {
   await recovered(on);
+  await forgiven(on);
   const load = startLoad({
     ...on,
     connections,
@@ -126,6 +131,23 @@ async function recovered(on: Stack): Promise<void> {
       return servers.length === 3 && servers.every(({ isReady }) => isReady);
     },
     { timeoutMs: recoveryTimeoutMs, intervalMs: 200 },
+  );
+}
+
+/**
+ * Until no model server is near the failures in a row after which its supervisor gives up: the rows come faster than the
+ * steady minute in which a supervisor forgets, and one of them kills twice.
+ */
+async function forgiven(on: Stack): Promise<void> {
+  const most = mostFailedStarts - 3;
+  await waitFor(
+    'the deaths before to be forgotten',
+    () =>
+      modelApps.every(app => {
+        const status = readStatusFile(runPaths.modelStatus(on.runDir, app));
+        return status !== null && status.failedStarts <= most;
+      }),
+    { timeoutMs: recoveryTimeoutMs, intervalMs: 500 },
   );
 }
 

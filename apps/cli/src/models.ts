@@ -14,7 +14,7 @@ import { createProgress } from './progress.ts';
 import { restartModel } from './restart-models.ts';
 import { runningSystem } from './running-system.ts';
 import { startParts } from './start.ts';
-import { describeFailure, findFailure } from './start-failure.ts';
+import { describeFailure, FailureFinder } from './start-failure.ts';
 
 /** Prints the model servers, for people or as JSON. */
 export async function modelsStatus(context: CommandContext, chosen: readonly Role[], json: boolean) {
@@ -83,6 +83,7 @@ async function waitForModels(
   chosen: readonly Role[],
 ): Promise<void> {
   const progress = createProgress(context.output, 'Waiting for the models');
+  const failures = new FailureFinder();
   for (;;) {
     const models = (await modelViews(config)).filter(model => chosen.includes(model.role));
     progress.show(
@@ -94,7 +95,7 @@ async function waitForModels(
     );
     if (models.every(model => model.state === 'ready')) break;
     const processes = (await context.pm2.list()).filter(({ name }) => chosen.some(role => role === name));
-    const failure = findFailure(processes, models, new Map());
+    const failure = failures.find(processes, models);
     if (failure) {
       progress.end('not ready', false);
       throw new CommandError(describeFailure(failure));

@@ -8,7 +8,7 @@ import { processName } from './missing-parts.ts';
 import { modelViews } from './model-view.ts';
 import type { Pm2Process } from './pm2.ts';
 import { createProgress } from './progress.ts';
-import { describeFailure, findFailure } from './start-failure.ts';
+import { describeFailure, FailureFinder } from './start-failure.ts';
 
 const lookEveryMs = 500;
 
@@ -44,6 +44,7 @@ async function untilReady(
   replica: number,
 ): Promise<void> {
   const progress = createProgress(output, 'Waiting for it to answer');
+  const failures = new FailureFinder();
   for (;;) {
     const views = await modelViews(config);
     const view = views.find(found => found.role === role && found.replica === replica);
@@ -52,7 +53,7 @@ async function untilReady(
     progress.show([{ name: view.app, text, isDone: view.isReady }]);
     if (view.isReady) break;
     const own = (await pm2.list()).filter(({ name, instance }) => name === role && instance === replica);
-    const failure = findFailure(own, [view], new Map(own.map(({ id, restarts }) => [id, restarts])));
+    const failure = failures.find(own, [view]);
     if (failure) {
       progress.end('it does not come back', false);
       throw new CommandError(describeFailure(failure));

@@ -13,28 +13,35 @@ export interface StartFailure {
 const tooManyRestarts = 5;
 const tooManyFailedStarts = 3;
 
-/**
- * The first thing that will not come up by waiting: an app that PM2 gave up, one that ends again and again, a model
- * server that cannot start. `restartsBefore` holds each process's count when the waiting began, by PM2 id.
- */
-export function findFailure(
-  processes: readonly Pm2Process[],
-  models: readonly ModelView[],
-  restartsBefore: ReadonlyMap<number, number>,
-): StartFailure | null {
-  for (const { app, state, failedStarts, detail, lastError, logFile } of models) {
-    if (state === 'failed' || failedStarts >= tooManyFailedStarts)
-      return { reason: `the model server ${app} does not start: ${lastError ?? detail}`, logFile };
+/** Looks, while somebody waits for a start, for what will not come up by waiting. */
+export class FailureFinder {
+  /** Restarts of each process when it was first seen, by PM2 id: PM2 counts all since the system was started. */
+  readonly #restartsBefore = new Map<number, number>();
+
+  /** The first of an app that PM2 gave up, one that ends again and again, a model server that cannot start; null for none. */
+  find(processes: readonly Pm2Process[], models: readonly ModelView[]): StartFailure | null {
+    for (const { app, state, failedStarts, detail, lastError, logFile } of models) {
+      if (state === 'failed' || failedStarts >= tooManyFailedStarts)
+        return { reason: `the model server ${app} does not start: ${lastError ?? detail}`, logFile };
+    }
+    for (const process of processes) {
+      const reason = this.#reasonOf(process);
+      if (reason !== null) return { reason, logFile: process.logFile };
+    }
+    return null;
   }
-  for (const { id, name, status, exitCode, restarts, logFile } of processes) {
+
+  #reasonOf({ id, name, status, exitCode, restarts }: Pm2Process): string | null {
+    const before = this.#restartsBefore.get(id) ?? restarts;
+    this.#restartsBefore.set(id, before);
     if (status === 'stopped' && exitCode === configExitCode)
-      return { reason: `${name} cannot run as it is configured (exit status ${exitCode})`, logFile };
+      return `${name} cannot run as it is configured (exit status ${exitCode})`;
     if (status === 'errored' || status === 'stopped' || status === 'waiting restart')
-      return { reason: `${name} is ${status} (last exit status ${exitCode ?? 'unknown'})`, logFile };
-    if (restarts - (restartsBefore.get(id) ?? 0) >= tooManyRestarts)
-      return { reason: `${name} ends again and again (last exit status ${exitCode ?? 'unknown'})`, logFile };
+      return `${name} is ${status} (last exit status ${exitCode ?? 'unknown'})`;
+    if (restarts - before >= tooManyRestarts)
+      return `${name} ends again and again (last exit status ${exitCode ?? 'unknown'})`;
+    return null;
   }
-  return null;
 }
 
 /** The failure for people, with the end of its log. */

@@ -6,7 +6,7 @@ import { askGateway, type GatewayAnswer } from './gateway-request.ts';
 import { type ModelView, modelViews } from './model-view.ts';
 import type { Pm2, Pm2Process } from './pm2.ts';
 import type { Progress, ProgressItem } from './progress.ts';
-import { findFailure, type StartFailure } from './start-failure.ts';
+import { FailureFinder, type StartFailure } from './start-failure.ts';
 
 /** Longest wait for both models: vLLM may compile for minutes. */
 const limitMs = 10 * 60_000;
@@ -40,7 +40,7 @@ export async function waitUntilUp(awaited: Awaited): Promise<StartFailure | null
     refusal = failure;
   });
   let askPm2At = Number.NEGATIVE_INFINITY;
-  let restartsBefore: Map<number, number> | null = null;
+  const failures = new FailureFinder();
 
   while (performance.now() < deadline) {
     const workers = controlSockets(config.run_dir).filter(({ app }) => app === 'gateway').length;
@@ -51,10 +51,9 @@ export async function waitUntilUp(awaited: Awaited): Promise<StartFailure | null
     if (hasStarted && isUp(awaited, workers, health)) return null;
     if (hasStarted && performance.now() >= askPm2At) {
       const processes = (await pm2.list()).filter(process => process.isOurs);
-      restartsBefore ??= new Map(processes.map(({ id, restarts }) => [id, restarts]));
       const failure = awaited.detach
-        ? findFailure(withoutModels(processes), [], restartsBefore)
-        : findFailure(processes, models, restartsBefore);
+        ? failures.find(withoutModels(processes), [])
+        : failures.find(processes, models);
       if (failure) return failure;
       askPm2At = performance.now() + askPm2EveryMs;
     }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ModelView } from '../../../apps/cli/src/model-view.ts';
 import type { Pm2Process } from '../../../apps/cli/src/pm2.ts';
-import { describeFailure, findFailure } from '../../../apps/cli/src/start-failure.ts';
+import { describeFailure, FailureFinder } from '../../../apps/cli/src/start-failure.ts';
 
 const process = (change: Partial<Pm2Process>): Pm2Process => ({
   name: 'gateway',
@@ -46,32 +46,35 @@ const model = (change: Partial<ModelView>): ModelView => ({
   ...change,
 });
 
+const find = (...seen: Parameters<FailureFinder['find']>) => new FailureFinder().find(...seen);
+
 test('what starts, loads or restarted once is no failure', () => {
   const processes = [process({}), process({ id: 2, status: 'launching' }), process({ id: 3, restarts: 1 })];
   const models = [model({}), model({ state: 'starting', failedStarts: 2 })];
-  assert.equal(findFailure(processes, models, new Map()), null);
+  assert.equal(find(processes, models), null);
 });
 
 test('an app that ended with status 78 is named as wrongly configured', () => {
-  const failure = findFailure([process({ status: 'stopped', exitCode: 78 })], [], new Map());
+  const failure = find([process({ status: 'stopped', exitCode: 78 })], []);
   assert.match(failure?.reason ?? '', /gateway cannot run as it is configured/);
 });
 
 test('an app that PM2 gave up, or left waiting for ever, is a failure', () => {
   for (const status of ['errored', 'stopped', 'waiting restart'])
-    assert.match(findFailure([process({ status })], [], new Map())?.reason ?? '', /gateway is/, status);
+    assert.match(find([process({ status })], [])?.reason ?? '', /gateway is/, status);
 });
 
-test('restarts count from when the waiting began', () => {
-  const looping = process({ restarts: 12 });
-  assert.match(findFailure([looping], [], new Map())?.reason ?? '', /again and again/);
-  assert.equal(findFailure([looping], [], new Map([[1, 10]])), null);
+test('restarts count from when a process was first seen: PM2 counts those of weeks', () => {
+  const failures = new FailureFinder();
+  assert.equal(failures.find([process({ restarts: 12 })], []), null);
+  assert.equal(failures.find([process({ restarts: 16 })], []), null);
+  assert.match(failures.find([process({ restarts: 17 })], [])?.reason ?? '', /again and again/);
 });
 
 test('a model server that failed three times, or for good, is a failure with its own words', () => {
-  const looping = findFailure([], [model({ failedStarts: 3, lastError: 'CUDA out of memory' })], new Map());
+  const looping = find([], [model({ failedStarts: 3, lastError: 'CUDA out of memory' })]);
   assert.match(looping?.reason ?? '', /embedding does not start: CUDA out of memory/);
-  assert.match(findFailure([], [model({ state: 'failed' })], new Map())?.reason ?? '', /loading weights/);
+  assert.match(find([], [model({ state: 'failed' })])?.reason ?? '', /loading weights/);
 });
 
 test('a failure whose log is missing is described by its reason alone', () => {
