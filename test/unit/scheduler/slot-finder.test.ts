@@ -32,6 +32,41 @@ function play(
   return shares;
 }
 
+/**
+ * Plays random arrivals before a server that computes one call after the other, 5 ms a text, after 8 ms that overlap with
+ * others' computing (six layers on two cores). Resolves to the mean time in the system in milliseconds.
+ */
+function playRandomArrivals(slotsNow: () => number, perSecond: number, ended?: SlotFinder['ended']): number {
+  const random = seededRandom(11);
+  const [playMs, beforeMs, textMs] = [120_000, 8, 5];
+  const total = { items: 0, ms: 0 };
+  const waiting: number[] = [];
+  const underWay: { endsAt: number; startedAt: number; arrivals: number[] }[] = [];
+  let now = 0;
+  let nextArrivalAt = 0;
+  let serverIsFreeAt = 0;
+  while (now < playMs) {
+    const [first] = underWay;
+    now = Math.min(nextArrivalAt, first?.endsAt ?? Number.POSITIVE_INFINITY);
+    if (now === nextArrivalAt) {
+      waiting.push(now);
+      nextArrivalAt += (-Math.log(1 - random()) * 1000) / perSecond;
+    } else if (first) {
+      underWay.shift();
+      const inSystemMs = first.arrivals.reduce((sum, arrival) => sum + now - arrival, 0);
+      const items = first.arrivals.length;
+      total.items += items;
+      total.ms += inSystemMs;
+      ended?.(now, { tokens: items * 10, items, durationMs: now - first.startedAt, inSystemMs });
+    }
+    if (waiting.length === 0 || underWay.length >= slotsNow()) continue;
+    const arrivals = waiting.splice(0, 64);
+    serverIsFreeAt = Math.max(now + beforeMs, serverIsFreeAt) + arrivals.length * textMs;
+    underWay.push({ endsAt: serverIsFreeAt, startedAt: now, arrivals });
+  }
+  return total.ms / total.items;
+}
+
 describe('the number of calls under way', () => {
   test('becomes one where large batches win', () => {
     const shares = play(new SlotFinder(), computesAlone);
@@ -52,5 +87,18 @@ describe('the number of calls under way', () => {
 
   test('is two, without trials, while there is little to do', () => {
     assert.deepEqual(Object.keys(play(new SlotFinder(), computesAlone, { callers: 2 })), ['2']);
+  });
+
+  test('is found without making random arrivals wait', () => {
+    for (const perSecond of [40, 100, 160]) {
+      const finder = new SlotFinder();
+      const found = playRandomArrivals(
+        () => finder.slots,
+        perSecond,
+        (now, call) => finder.ended(now, call),
+      );
+      const [one = 0, two = 0] = [1, 2].map(slots => playRandomArrivals(() => slots, perSecond));
+      assert.ok(found < 1.05 * two && two < one, JSON.stringify({ perSecond, found, one, two }));
+    }
   });
 });

@@ -1,17 +1,22 @@
-/** Numbers of calls under way that are tried. More than four were never better: a server computes one batch at a time. */
-const candidates = [1, 2, 4];
-/** Used while there is too little to do for a choice to matter. */
+/** Used while nothing better is known, and while there is too little to do for a choice to matter. */
 const usual = 2;
-/** Items in the system below which nothing is tried. */
-const fewItems = 4;
-/** A trial lasts this many mean calls, but at least this long, in milliseconds. */
+/** Numbers of calls under way that are tried, in this order. More than four were never better: a server computes one batch at a time. */
+const candidates = [4, 1, 2];
+/** Items in the system below which nothing is tried: two for each call of the largest number. */
+const fewItems = 8;
+/** A period lasts this many mean calls, but at least this long, in milliseconds. */
 const periodCalls = 12;
 const leastPeriodMs = 400;
 /** Calls after a change that still show the setting before it. */
 const settlingCalls = 3;
-/** Every other period is a trial until this many were made, then one in eight. */
-const eagerTrials = 8;
-const periodsBetweenTrials = 7;
+/** A trial ends early when items take this many times as long as before, by the mean of at least so many calls. */
+const harm = 1.5;
+const leastCallsOfTrial = 3;
+/** Periods before a candidate's next trial double with each that it lost, up to this many; the usual number comes back sooner. */
+const longestPause = 32;
+const longestPauseOfUsual = 8;
+/** After so long without enough to do, in milliseconds, the load is another one: nothing is known of it. */
+const forgetsAfterMs = 30_000;
 /** Weight of the newest trial in the running mean of a candidate. */
 const smoothing = 0.3;
 /** How much better a candidate must be, as the logarithm of a ratio: trials are noisy, and changes are not free. */
@@ -26,6 +31,22 @@ export interface CountedCall {
   inSystemMs: number;
 }
 
+/** What is known of a candidate beside the best. */
+interface Rival {
+  /** Mean logarithm of its power over the best's; null before its first trial. */
+  gain: number | null;
+  /** Periods until its next trial, and after the one that comes then. */
+  wait: number;
+  pause: number;
+}
+
+/** What a period showed. */
+interface Measured {
+  power: number;
+  /** Mean milliseconds that an item was in the system. */
+  itemMs: number;
+}
+
 /**
  * Finds out, while running, how many calls a server should have under way at once.
  *
@@ -34,17 +55,19 @@ export interface CountedCall {
  * compared with the periods before and after it, so that a load that changes meanwhile meets both. What is compared is
  * power, throughput divided by time in the system (Giessler et al. 1978, Kleinrock 1979): with a fixed number of callers it grows with
  * throughput, at a given arrival rate with shorter waits.
+ *
+ * A trial can harm: with one call under way a six-layer model on the CPU answered random arrivals at half of its capacity after 190 ms
+ * instead of 70. So what loses is tried ever more rarely, and a trial that goes badly ends at once.
  */
 export class SlotFinder {
   #best = usual;
-  /** What is tried now; null in a period of the best. */
-  #trial: { slots: number; powerBefore: number; power: number | null } | null = null;
-  #trials = 0;
-  #periodsSinceTrial = 0;
-  /** Mean logarithm of a candidate's power over the best's. */
-  readonly #gains = new Map<number, number>();
-  #isProbing = false;
+  #rivals = rivalsOf(usual);
+  /** What is tried now; `power` is null until its own period is over. */
+  #trial: { slots: number; before: Measured; power: number | null } | null = null;
+  /** Whether there is too little to do for a choice to matter. */
+  #isResting = false;
   #settling = 0;
+  #lastJudgedAt = Number.NEGATIVE_INFINITY;
   #period: {
     startedAt: number;
     calls: number;
@@ -56,7 +79,8 @@ export class SlotFinder {
 
   /** Calls that may be under way on one server now. */
   get slots(): number {
-    return this.#isProbing && this.#trial ? this.#trial.slots : this.#best;
+    if (this.#isResting) return usual;
+    return this.#trial?.power === null ? this.#trial.slots : this.#best;
   }
 
   /** Counts a call. `now` in milliseconds of any clock that does not jump. */
@@ -81,63 +105,88 @@ export class SlotFinder {
     period.inSystemMs += call.inSystemMs;
     period.busyMs += call.durationMs;
     const elapsedMs = now - period.startedAt;
-    if (elapsedMs < Math.max(leastPeriodMs, (periodCalls * period.busyMs) / period.calls)) return;
-    this.#period = null;
-    // Little's law: time spent in the system per time that passed is the mean number of items in it.
-    if (period.inSystemMs / elapsedMs < fewItems) this.#rest();
-    else this.#judge((period.tokens / elapsedMs) * (period.items / period.inSystemMs));
+    const itemMs = period.inSystemMs / period.items;
+    const power = period.tokens / elapsedMs / itemMs;
+    if (this.#isHarmful(period.calls, itemMs)) {
+      this.#period = null;
+      this.#conclude(Math.log(power / (this.#trial?.before.power ?? power)));
+    } else if (elapsedMs >= Math.max(leastPeriodMs, (periodCalls * period.busyMs) / period.calls)) {
+      this.#period = null;
+      // Little's law: time spent in the system per time that passed is the mean number of items in it.
+      if (period.inSystemMs / elapsedMs < fewItems) this.#rest();
+      else this.#judge(now, { power, itemMs });
+    }
   }
 
-  /** Too little to do: what was learned is of another load. */
-  #rest(): void {
-    this.#endTrial();
-    this.#best = usual;
-    this.#gains.clear();
-    this.#trials = 0;
-  }
-
-  #judge(power: number): void {
+  #isHarmful(calls: number, itemMs: number): boolean {
     const trial = this.#trial;
-    if (trial === null) {
-      const wait = this.#trials < eagerTrials ? 0 : periodsBetweenTrials;
-      if (this.#periodsSinceTrial++ < wait) return;
-      const others = candidates.filter(slots => slots !== this.#best);
-      const slots = others[this.#trials % others.length] as number;
-      this.#trial = { slots, powerBefore: power, power: null };
-      this.#change(true);
-    } else if (trial.power === null) {
-      trial.power = power;
-      this.#change(false);
-    } else {
-      const gain = Math.log(trial.power) - (Math.log(trial.powerBefore) + Math.log(power)) / 2;
-      this.#learn(trial.slots, gain);
-      this.#endTrial();
-    }
+    return trial?.power === null && calls >= leastCallsOfTrial && itemMs > harm * trial.before.itemMs;
   }
 
-  #learn(slots: number, gain: number): void {
-    this.#trials++;
-    const known = this.#gains.get(slots);
-    if (known === undefined) {
-      this.#gains.set(slots, gain);
-      return; // one trial may be chance
-    }
-    const mean = known + smoothing * (gain - known);
-    this.#gains.set(slots, mean);
-    if (mean < leastGain) return;
-    this.#best = slots;
-    this.#gains.clear();
-    this.#settling = settlingCalls;
-  }
-
-  #endTrial(): void {
+  #rest(): void {
+    const rival = this.#rivals.get(this.#trial?.slots ?? usual);
+    if (rival) rival.wait = rival.pause;
     this.#trial = null;
-    this.#periodsSinceTrial = 0;
-    if (this.#isProbing) this.#change(false);
+    this.#isResting = true;
   }
 
-  #change(isProbing: boolean): void {
-    this.#isProbing = isProbing;
+  #judge(now: number, measured: Measured): void {
+    if (now - this.#lastJudgedAt > forgetsAfterMs) this.#choose(usual);
+    this.#lastJudgedAt = now;
+    if (this.#isResting) {
+      this.#isResting = false;
+      this.#settle();
+    } else if (this.#trial === null) {
+      this.#tryNext(measured);
+    } else if (this.#trial.power === null) {
+      this.#trial.power = measured.power;
+      this.#settle();
+    } else {
+      const { power, before } = this.#trial;
+      this.#conclude(Math.log(power) - (Math.log(before.power) + Math.log(measured.power)) / 2);
+    }
+  }
+
+  #tryNext(before: Measured): void {
+    for (const rival of this.#rivals.values()) rival.wait--;
+    for (const [slots, { wait }] of this.#rivals) {
+      if (wait > 0) continue;
+      this.#trial = { slots, before, power: null };
+      this.#settle();
+      return;
+    }
+  }
+
+  /** A trial has ended: the logarithm of what it gained. */
+  #conclude(gain: number): void {
+    const slots = this.#trial?.slots ?? usual;
+    this.#trial = null;
+    this.#settle();
+    const rival = this.#rivals.get(slots);
+    if (!rival) return;
+    const isFirst = rival.gain === null; // one trial may be chance
+    rival.gain = rival.gain === null ? gain : rival.gain + smoothing * (gain - rival.gain);
+    if (!isFirst && rival.gain >= leastGain) {
+      this.#choose(slots);
+      return;
+    }
+    const longest = slots === usual ? longestPauseOfUsual : longestPause;
+    if (gain < leastGain) rival.pause = Math.min(longest, 2 * rival.pause);
+    rival.wait = rival.pause;
+  }
+
+  #choose(slots: number): void {
+    this.#best = slots;
+    this.#rivals = rivalsOf(slots);
+    this.#trial = null;
+  }
+
+  #settle(): void {
     this.#settling = settlingCalls;
   }
 }
+
+const rivalsOf = (best: number): Map<number, Rival> =>
+  new Map(
+    candidates.filter(slots => slots !== best).map(slots => [slots, { gain: null, wait: 1, pause: 1 }]),
+  );
