@@ -5,6 +5,7 @@ import { get as getHttp } from 'node:http';
 import { get as getHttps } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { requestNodeArguments } from '../../apps/cli/src/pm2-apps.ts';
 import { freePorts } from './free-port.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -77,7 +78,7 @@ export async function startSmallSystem({
   const children = new Map<SmallSystemApp, ChildProcess>();
   const outputs = new Map<SmallSystemApp, string[]>();
   const start = (app: SmallSystemApp) => {
-    const child = spawn(process.execPath, [join(root, 'apps', app, 'src/main.ts')], {
+    const child = spawn(process.execPath, [...requestNodeArguments, join(root, 'apps', app, 'src/main.ts')], {
       cwd: root,
       env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],

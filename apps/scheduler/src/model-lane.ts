@@ -1,4 +1,5 @@
 import { RequestError } from '@er-gateway/shared/errors/request-error';
+import { TicketTable } from '@er-gateway/shared/ticket-table';
 import { Batcher, type BatcherOptions } from './batch/batcher.ts';
 import { cacheKey, type ItemCache } from './cache/item-cache.ts';
 import type { JobContext } from './job-context.ts';
@@ -41,8 +42,10 @@ export class ModelLane {
   readonly pool: UpstreamPool;
   readonly batcher: Batcher;
   readonly #options: ModelLaneOptions;
-  /** Items under way by cache key: a second request for one waits with the first. */
-  readonly #underWay = new Map<string, Item>();
+  /** Items under way: a second request for one waits with the first. */
+  readonly #underWay = new TicketTable<Item>();
+  /** Their numbers by cache key. */
+  readonly #ticketByKey = new Map<string, number>();
 
   constructor(options: ModelLaneOptions) {
     this.#options = options;
@@ -83,7 +86,7 @@ export class ModelLane {
           cacheHits++;
           return;
         }
-        let item = key === null ? undefined : this.#underWay.get(key);
+        let item = key === null ? undefined : this.#findUnderWay(key);
         if (!item) {
           item = new Item({
             input,
@@ -92,9 +95,8 @@ export class ModelLane {
             priority: context.priority,
             weight: context.weight ?? 1,
             job,
-            ...(key !== null && { onSettled: () => this.#underWay.delete(key) }),
           });
-          if (key !== null) this.#underWay.set(key, item);
+          if (key !== null) this.#keepUnderWay(key, item);
           fresh.push(item);
         }
         const waiter: Waiter = {
@@ -134,6 +136,20 @@ export class ModelLane {
   close(): Promise<void> {
     this.batcher.close();
     return this.pool.close();
+  }
+
+  #findUnderWay(key: string): Item | undefined {
+    const ticket = this.#ticketByKey.get(key);
+    return ticket === undefined ? undefined : this.#underWay.get(ticket);
+  }
+
+  #keepUnderWay(key: string, item: Item): void {
+    const ticket = this.#underWay.add(item);
+    this.#ticketByKey.set(key, ticket);
+    item.onSettled = () => {
+      this.#underWay.remove(ticket);
+      this.#ticketByKey.delete(key);
+    };
   }
 
   #keyOf(input: ItemInput, keyId: string): string {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { fromPlainError, RequestError } from '../errors/request-error.ts';
+import { TicketTable } from '../ticket-table.ts';
 import { FrameReader, FrameWriter } from './codec.ts';
 import type { ClientMessage, ServerMessage } from './messages.ts';
 
@@ -23,7 +24,10 @@ export interface CallOptions {
 }
 
 interface PendingCall {
-  message: ClientMessage;
+  /** Its number in the table of calls under way. */
+  id: number;
+  method: string;
+  params: unknown;
   /** Connections that it was sent on. */
   timesSent: number;
   resolve: (value: unknown) => void;
@@ -42,12 +46,11 @@ const mostTimesSent = 4;
  */
 export class FrameClient extends EventEmitter<{ push: [topic: string, value: unknown]; up: []; down: [] }> {
   readonly #options: FrameClientOptions;
-  readonly #pending = new Map<number, PendingCall>();
+  readonly #pending = new TicketTable<PendingCall>();
   #socket: Socket | null = null;
   #writer: FrameWriter | null = null;
   #isUp = false;
   #isClosed = false;
-  #nextId = 1;
   #retryMs = firstRetryMs;
   #retryTimer: NodeJS.Timeout | undefined;
   #patienceTimer: NodeJS.Timeout | undefined;
@@ -71,26 +74,26 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
     params: unknown,
     { timeoutMs, timeoutError, signal }: CallOptions,
   ): Promise<Result> {
-    const id = this.#nextId++;
     return new Promise<Result>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
       if (this.#isGivenUp) return reject(this.#unavailable());
       const settle = () => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
-        this.#pending.delete(id);
+        this.#pending.remove(call.id);
       };
       const giveUp = (error: Error) => {
         settle();
-        if (this.#isUp) this.#writer?.write(['cancel', id] satisfies ClientMessage);
+        if (this.#isUp) this.#writer?.write(['cancel', call.id] satisfies ClientMessage);
         reject(error);
       };
       const onAbort = () => giveUp(signal?.reason as Error);
       const timer = setTimeout(() => giveUp(timeoutError?.() ?? this.#unavailable()), timeoutMs);
       signal?.addEventListener('abort', onAbort, { once: true });
-      const message: ClientMessage = ['call', id, method, params];
       const call: PendingCall = {
-        message,
+        id: 0,
+        method,
+        params,
         timesSent: 0,
         resolve: value => {
           settle();
@@ -101,7 +104,7 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
           reject(error);
         },
       };
-      this.#pending.set(id, call);
+      call.id = this.#pending.add(call);
       if (this.#isUp) this.#send(call);
     });
   }
@@ -110,7 +113,10 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
     try {
       if (call.timesSent >= mostTimesSent) throw this.#unavailable();
       call.timesSent++;
-      this.#writer?.write(call.timesSent > 1 ? [...call.message, true] : call.message);
+      const { id, method, params } = call;
+      const message: ClientMessage = ['call', id, method, params];
+      if (call.timesSent > 1) message.push(true);
+      this.#writer?.write(message);
     } catch (error) {
       call.reject(error as Error);
     }

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { toPlainError } from '../errors/request-error.ts';
+import { TicketTable } from '../ticket-table.ts';
 import { FrameReader, FrameWriter } from './codec.ts';
 import type { ClientMessage, ServerMessage } from './messages.ts';
 
@@ -10,6 +11,12 @@ export interface CallContext {
   signal: AbortSignal;
   /** The call was sent before, to a predecessor of this server that died or on a connection that broke. */
   isRepeated: boolean;
+}
+
+/** A call that runs: the number that its client gave it, and how to end it. */
+interface RunningCall {
+  id: number;
+  controller: AbortController;
 }
 
 export type FrameMethod = (params: never, context: CallContext) => Promise<unknown>;
@@ -64,7 +71,7 @@ export class FrameServer {
   }
 
   #serve(socket: Socket): void {
-    const calls = new Map<number, AbortController>();
+    const calls = new TicketTable<RunningCall>();
     const reader = new FrameReader();
     const writer = new FrameWriter(socket);
     this.#connections.set(socket, writer);
@@ -73,7 +80,7 @@ export class FrameServer {
     socket.on('error', () => {}); // 'close' follows
     socket.on('close', () => {
       this.#connections.delete(socket);
-      for (const call of calls.values()) call.abort();
+      for (const { controller } of calls.values()) controller.abort();
     });
     socket.on('data', chunk => {
       let messages: unknown[];
@@ -85,7 +92,7 @@ export class FrameServer {
         return;
       }
       for (const message of messages as ClientMessage[]) {
-        if (message[0] === 'cancel') calls.get(message[1])?.abort();
+        if (message[0] === 'cancel') cancel(calls, message[1]);
         else void this.#answer(writer, calls, message);
       }
     });
@@ -93,11 +100,11 @@ export class FrameServer {
 
   async #answer(
     writer: FrameWriter,
-    calls: Map<number, AbortController>,
+    calls: TicketTable<RunningCall>,
     [, id, method, params, isRepeated = false]: Extract<ClientMessage, ['call', ...unknown[]]>,
   ): Promise<void> {
     const controller = new AbortController();
-    calls.set(id, controller);
+    const ticket = calls.add({ id, controller });
     try {
       const run = this.#options.methods[method];
       if (!run) throw new Error(`no method ${method}`);
@@ -109,9 +116,14 @@ export class FrameServer {
       if (plain.code === 'internal_error') this.#options.onUnexpectedError(error, method);
       writer.write(['error', id, plain] satisfies ServerMessage);
     } finally {
-      calls.delete(id);
+      calls.remove(ticket);
     }
   }
+}
+
+/** Clients cancel seldom, so nothing is kept to find a call by its client's number. */
+function cancel(calls: TicketTable<RunningCall>, id: number): void {
+  for (const call of calls.values()) if (call.id === id) call.controller.abort();
 }
 
 /** Whether a process accepts connections at a unix socket. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { resolveConfig } from '@er-gateway/shared/config/effective-config';
-import { pm2Apps } from '../../../apps/cli/src/pm2-apps.ts';
+import { pm2Apps, requestNodeArguments } from '../../../apps/cli/src/pm2-apps.ts';
 
 const apps = (environment: NodeJS.ProcessEnv) => pm2Apps(resolveConfig('/project', environment), '/c.json');
 const names = (environment: NodeJS.ProcessEnv) => apps(environment).map(app => app.name);
@@ -18,6 +18,14 @@ test('the defaults are 64 clustered workers, scheduler, state, two supervisors a
       ['reranker', 'fork', 1],
       ['monitor', 'fork', 1],
     ],
+  );
+});
+
+test('the processes that requests go through run with V8 as they need it', () => {
+  const tuned = apps({}).filter(app => app.node_args === requestNodeArguments);
+  assert.deepEqual(
+    tuned.map(({ name }) => name),
+    ['gateway', 'scheduler', 'state'],
   );
 });
 

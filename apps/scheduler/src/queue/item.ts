@@ -55,6 +55,8 @@ export class Item {
   failedCalls = 0;
   /** Called when the last waiter leaves; set by the queue while it waits, and by the call that it is in. */
   onAbandoned: ((item: Item) => void) | undefined;
+  /** Called once, when it has a result or an error, or nobody waits for it any more. */
+  onSettled: (() => void) | undefined;
   /** `host:port` of the model server that a call took it to last; null while it waits. */
   upstream: string | null = null;
   /** When it came, performance.now(). */
@@ -62,7 +64,6 @@ export class Item {
   /** When a call took it, performance.now(); null while it waits. */
   dispatchedAt: number | null = null;
   readonly #waiters = new Set<Waiter>();
-  readonly #onSettled: (() => void) | undefined;
   #isSettled = false;
 
   constructor(options: {
@@ -72,7 +73,6 @@ export class Item {
     priority: PriorityClass;
     weight?: number;
     job: JobOfItems;
-    onSettled?: () => void;
   }) {
     this.input = options.input;
     this.tokens = options.tokens;
@@ -80,7 +80,6 @@ export class Item {
     this.priority = options.priority;
     this.weight = options.weight ?? 1;
     this.job = options.job;
-    this.#onSettled = options.onSettled;
   }
 
   get isAbandoned(): boolean {
@@ -114,7 +113,7 @@ export class Item {
   #settle(): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#onSettled?.();
+    this.onSettled?.();
   }
 }
 
