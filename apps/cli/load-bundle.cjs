@@ -11,11 +11,12 @@ const warmAfterMs = 300;
  * Runs `<folder>/main.cjs`, with V8's code kept from an earlier process. Node's own cache (module.enableCompileCache)
  * leaves out all functions that are compiled when they are first called, which here is most of them: 135 ms of CPU for
  * this cache, 240 ms for that one, 340 ms for none (the gateway's bundle, Node 24.21). `digest` names the bundle's text,
- * because V8 itself compares only its length.
+ * because V8 itself compares only its length; what was made with other flags it refuses.
  */
 function loadBundle(folder, digest) {
   const filename = join(folder, 'main.cjs');
-  const cacheFile = join(folder, `main-${digest}-${process.version}.cache`);
+  const flags = process.execArgv.join('').replaceAll(/\W+/g, '-');
+  const cacheFile = join(folder, `main-${digest}-${process.version}${flags}.cache`);
   const head = '(function (exports, require, module, __filename, __dirname) {';
   const script = new vm.Script(`${head}${readFileSync(filename, 'utf8')}\n})`, {
     filename,

@@ -11,7 +11,7 @@ const slotCount = 2 ** slotBits;
  */
 export class TicketTable<Value> {
   readonly #values: (Value | undefined)[] = [];
-  /** How often each place was used, modulo 2^32: a number that was removed never means a later value. */
+  /** How often each place was used, modulo 2^32: a number that was removed means no later value. */
   readonly #uses: number[] = [];
   readonly #free: number[] = [];
 
@@ -37,6 +37,11 @@ export class TicketTable<Value> {
     const slot = ticket % slotCount;
     this.#values[slot] = undefined;
     this.#free.push(slot);
+  }
+
+  /** The first value that is wanted, in no order. */
+  find(isWanted: (value: Value) => boolean): Value | undefined {
+    return this.#values.find(value => value !== undefined && isWanted(value));
   }
 
   /** All values that are there, in no order; a list of its own. */

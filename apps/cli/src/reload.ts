@@ -7,6 +7,7 @@ import { environmentForApps } from './caller-environment.ts';
 import { type CommandContext, CommandError } from './command-context.ts';
 import { freeLoopbackPort } from './free-loopback-port.ts';
 import { askGateway } from './gateway-request.ts';
+import { requestNodeArguments } from './pm2-apps.ts';
 import { startNode } from './run-node.ts';
 import { runningSystem } from './running-system.ts';
 
@@ -45,7 +46,7 @@ async function tryOneWorker({ root, environment }: CommandContext, config: Effec
   const file = join(folder, 'config.json');
   writeEffectiveConfig(own, file);
   const { NODE_APP_INSTANCE: _, ...inherited } = environmentForApps(environment);
-  const worker = startNode(root, [join('dist', 'gateway', 'start.cjs')], {
+  const worker = startNode(root, [...requestNodeArguments, join('dist', 'gateway', 'start.cjs')], {
     ...inherited,
     ER_EFFECTIVE_CONFIG: file,
   });

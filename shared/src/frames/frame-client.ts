@@ -26,6 +26,8 @@ export interface CallOptions {
 interface PendingCall {
   /** Its number in the table of calls under way. */
   id: number;
+  /** Its place among all calls so far. */
+  order: number;
   method: string;
   params: unknown;
   /** Connections that it was sent on. */
@@ -50,6 +52,7 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
   #socket: Socket | null = null;
   #writer: FrameWriter | null = null;
   #isUp = false;
+  #calls = 0;
   #isClosed = false;
   #retryMs = firstRetryMs;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -92,6 +95,7 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
       signal?.addEventListener('abort', onAbort, { once: true });
       const call: PendingCall = {
         id: 0,
+        order: this.#calls++,
         method,
         params,
         timesSent: 0,
@@ -163,7 +167,8 @@ export class FrameClient extends EventEmitter<{ push: [topic: string, value: unk
       this.#retryMs = firstRetryMs;
       this.#isGivenUp = false;
       clearTimeout(this.#patienceTimer);
-      for (const call of this.#pending.values()) this.#send(call);
+      const inOrder = this.#pending.values().sort((one, other) => one.order - other.order);
+      for (const call of inOrder) this.#send(call);
       this.emit('up');
     });
     socket.on('data', chunk => {

@@ -89,6 +89,12 @@ describe('the number of calls under way', () => {
     assert.deepEqual(Object.keys(play(new SlotFinder(), computesAlone, { callers: 2 })), ['2']);
   });
 
+  test('is found too when a period lasts longer than a lull', () => {
+    const slow: Server = (items, slots) => 40 * computesAlone(items, slots);
+    const shares = play(new SlotFinder(), slow, { ms: 40 * 120_000 });
+    assert.ok((shares[1] ?? 0) > 0.7, JSON.stringify(shares));
+  });
+
   test('is found without making random arrivals wait', () => {
     for (const perSecond of [40, 100, 160]) {
       const finder = new SlotFinder();

@@ -26,6 +26,21 @@ test('a number that was removed never means a later value', () => {
   assert.equal(table.get(last), 'last');
 });
 
+test('a value is found by what it is', () => {
+  const table = new TicketTable<string>();
+  const one = table.add('one');
+  table.add('two');
+  assert.equal(
+    table.find(value => value.startsWith('o')),
+    'one',
+  );
+  table.remove(one);
+  assert.equal(
+    table.find(value => value.startsWith('o')),
+    undefined,
+  );
+});
+
 test('numbers that were never given mean nothing', () => {
   const table = new TicketTable<string>();
   table.add('one');

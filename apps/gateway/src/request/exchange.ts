@@ -102,7 +102,7 @@ export class Exchange {
     this.address = callers.callerAddress(req);
     this.isSecure = callers.isSecure(req);
     const wanted = req.headers['x-request-id'];
-    current.set(connectionOf(req), this);
+    connectionOf(req)[newest] = this;
     this.id = typeof wanted === 'string' && acceptableId.test(wanted) ? wanted : randomUUID();
     const hangUp = new AbortController();
     this.signal = hangUp.signal;
@@ -119,13 +119,15 @@ export class Exchange {
   }
 }
 
-/** The newest exchange of each connection of HTTP/1.1, and of each stream of HTTP/2. */
-const current = new WeakMap<object, Exchange>();
+/** Where a connection of HTTP/1.1, or a stream of HTTP/2, has its newest exchange. A WeakMap would let requests grow old. */
+const newest = Symbol('newest exchange');
 
-const connectionOf = (req: Request): object => (req as { stream?: object }).stream ?? req.socket;
+type Connection = object & { [newest]?: Exchange };
+
+const connectionOf = (req: Request): Connection => (req as { stream?: object }).stream ?? req.socket;
 
 /** The exchange that came last on a connection of HTTP/1.1 or a stream of HTTP/2. */
-export const exchangeOn = (connection: object): Exchange | undefined => current.get(connection);
+export const exchangeOn = (connection: Connection): Exchange | undefined => connection[newest];
 
 /** Ends an answer: whoever sends its last byte does it here, because the record is kept first. */
 export function endAnswer(

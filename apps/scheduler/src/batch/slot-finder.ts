@@ -107,33 +107,32 @@ export class SlotFinder {
     const elapsedMs = now - period.startedAt;
     const itemMs = period.inSystemMs / period.items;
     const power = period.tokens / elapsedMs / itemMs;
-    if (this.#isHarmful(period.calls, itemMs)) {
+    const trial = this.#trial;
+    if (trial?.power === null && period.calls >= leastCallsOfTrial && itemMs > harm * trial.before.itemMs) {
       this.#period = null;
-      this.#conclude(Math.log(power / (this.#trial?.before.power ?? power)));
+      this.#lastJudgedAt = now;
+      // A few calls tell that it is worse, and not how much.
+      this.#conclude(trial.slots, -Math.log(harm));
     } else if (elapsedMs >= Math.max(leastPeriodMs, (periodCalls * period.busyMs) / period.calls)) {
       this.#period = null;
       // Little's law: time spent in the system per time that passed is the mean number of items in it.
       if (period.inSystemMs / elapsedMs < fewItems) this.#rest();
-      else this.#judge(now, { power, itemMs });
+      else this.#judge(now, period.startedAt, { power, itemMs });
     }
   }
 
-  #isHarmful(calls: number, itemMs: number): boolean {
-    const trial = this.#trial;
-    return trial?.power === null && calls >= leastCallsOfTrial && itemMs > harm * trial.before.itemMs;
-  }
-
   #rest(): void {
-    const rival = this.#rivals.get(this.#trial?.slots ?? usual);
+    const rival = this.#trial === null ? undefined : this.#rivals.get(this.#trial.slots);
     if (rival) rival.wait = rival.pause;
     this.#trial = null;
     this.#isResting = true;
   }
 
-  #judge(now: number, measured: Measured): void {
-    if (now - this.#lastJudgedAt > forgetsAfterMs) this.#choose(usual);
+  #judge(now: number, startedAt: number, measured: Measured): void {
+    const isNewLoad = startedAt - this.#lastJudgedAt > forgetsAfterMs;
     this.#lastJudgedAt = now;
-    if (this.#isResting) {
+    if (isNewLoad) this.#choose(usual);
+    if (isNewLoad || this.#isResting) {
       this.#isResting = false;
       this.#settle();
     } else if (this.#trial === null) {
@@ -142,8 +141,8 @@ export class SlotFinder {
       this.#trial.power = measured.power;
       this.#settle();
     } else {
-      const { power, before } = this.#trial;
-      this.#conclude(Math.log(power) - (Math.log(before.power) + Math.log(measured.power)) / 2);
+      const { slots, power, before } = this.#trial;
+      this.#conclude(slots, Math.log(power) - (Math.log(before.power) + Math.log(measured.power)) / 2);
     }
   }
 
@@ -157,9 +156,8 @@ export class SlotFinder {
     }
   }
 
-  /** A trial has ended: the logarithm of what it gained. */
-  #conclude(gain: number): void {
-    const slots = this.#trial?.slots ?? usual;
+  /** A trial has ended; `gain` is a logarithm. */
+  #conclude(slots: number, gain: number): void {
     this.#trial = null;
     this.#settle();
     const rival = this.#rivals.get(slots);
@@ -171,7 +169,7 @@ export class SlotFinder {
       return;
     }
     const longest = slots === usual ? longestPauseOfUsual : longestPause;
-    if (gain < leastGain) rival.pause = Math.min(longest, 2 * rival.pause);
+    rival.pause = gain < leastGain ? Math.min(longest, 2 * rival.pause) : 1;
     rival.wait = rival.pause;
   }
 
