@@ -18,8 +18,8 @@ export interface Pm2App {
 }
 
 /**
- * How Node runs the processes that requests go through. Their objects live as long as a request, and V8 guesses otherwise (Node 24, 64
- * clients before a model server that costs nothing; scheduler/design.md, "Where the time goes"):
+ * What V8 leaves out in the processes that requests go through. Their objects live as long as a request, and it guesses otherwise (Node 24,
+ * 64 clients before a model server that costs nothing; scheduler/design.md, "Where the time goes"):
  * - Allocation site pretenuring: while a process warms up, requests outlive several small collections, so V8 takes their
  *   closures for long-lived and has them born old. There they keep all of their request until a large collection: 8.4 kB of each
  *   request went to the old generation, and small collections took 11 ms each; without it 0.1 kB, and 1.5 ms.
