@@ -52,6 +52,24 @@ const auditLines = () =>
 const recordOf = (id: string) =>
   waitFor(`the record of ${id}`, () => auditLines().find(({ request_id: other }) => other === id));
 
+test('an answer that is whole with its head has its record when it arrives', async () => {
+  const client = await open();
+  for (let number = 0; number < 50; number++) {
+    const id = `head-${number}`;
+    const { status } = await client.send({
+      path: number % 2 ? '/v1/models' : '/nowhere',
+      method: 'HEAD',
+      headers: { ...headers(), 'x-request-id': id },
+    });
+    assert.deepEqual(
+      auditLines()
+        .filter(({ request_id: other }) => other === id)
+        .map(line => line.status),
+      [status],
+    );
+  }
+});
+
 test('each route answers over HTTP/2 what it answers over HTTP/1.1', async () => {
   const client = await open();
   const calls: [method: string, path: string, body?: unknown][] = [

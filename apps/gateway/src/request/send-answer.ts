@@ -71,7 +71,10 @@ export function sendWhole(
   exchange.timings.end();
   setCommonHeaders(exchange);
   const bytes = Buffer.byteLength(body);
-  res.writeHead(status, { 'content-type': contentType, 'content-length': bytes });
+  // Not by writeHead, which over HTTP/2 sends the head at once: an answer to HEAD is whole with it, and its record is not kept yet.
+  res.statusCode = status;
+  res.setHeader('content-type', contentType);
+  res.setHeader('content-length', bytes);
   const sent = req.method === 'HEAD' ? undefined : body;
   exchange.bytesOut = sent === undefined ? 0 : bytes;
   // As many bytes as characters: ASCII, which goes out without being looked at again.

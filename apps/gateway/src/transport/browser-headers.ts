@@ -33,7 +33,9 @@ export const allowOrigins = (origins: readonly string[]): RequestHandler =>
 
 /** Answers a browser's question, whose headers are there already, with a record as every request has one. */
 export function answerPreflight(exchange: Exchange): void {
-  exchange.res.writeHead(204, { 'x-request-id': exchange.id, 'content-length': 0 });
+  exchange.res.statusCode = 204;
+  exchange.res.setHeader('x-request-id', exchange.id);
+  exchange.res.setHeader('content-length', 0);
   endAnswer(exchange);
 }
 
