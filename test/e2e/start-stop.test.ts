@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { clearPlace, makeStackPlace, runCommand, type Stack, startStack } from '../kit/stack.ts';
+import { requestNodeArguments } from '../../apps/cli/src/pm2-apps.ts';
+import { clearPlace, makeStackPlace, projectRoot, runCommand, type Stack, startStack } from '../kit/stack.ts';
 import { stackProcesses } from '../kit/stack-processes.ts';
 import { waitFor } from '../kit/wait-for.ts';
 
@@ -53,6 +54,15 @@ test('pm2 shows one app for each part and no secret of the caller, of the key fi
   );
   assert.equal(config.length, 1);
   assert.equal(statSync(config[0] ?? '').mode & 0o777, 0o600);
+});
+
+test('V8 runs as requests need it in the processes that they go through', async () => {
+  // PM2 writes over their command lines; the code that they keep is named after the flags that they really got.
+  const flags = requestNodeArguments.join('').replaceAll('--', '-').slice(1);
+  for (const app of ['gateway', 'scheduler', 'state'])
+    await waitFor(`kept code of ${app} with ${flags}`, () =>
+      readdirSync(join(projectRoot, 'dist', app)).some(name => name.endsWith(`-${flags}.cache`)),
+    );
 });
 
 test('a second npm start says that it is up and changes nothing', async () => {

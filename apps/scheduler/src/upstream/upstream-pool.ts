@@ -285,7 +285,7 @@ export class UpstreamPool {
 
 const reasonOf = (upstream: Upstream): string | null => {
   if (upstream.reason !== null) return upstream.reason;
-  if (upstream.isDraining) return 'is about to be stopped';
+  if (upstream.isDraining) return 'was told to stop';
   if (upstream.breaker.needsTrial) return 'failed too often, waiting for a trial';
   return upstream.isSuspected(performance.now()) ? 'answers no call, is being tried' : null;
 };

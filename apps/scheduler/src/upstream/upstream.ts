@@ -180,7 +180,7 @@ export class Upstream {
     this.isDraining = true;
     const idle = new Promise<void>(resolve => this.#whenIdle.push(resolve));
     if (this.calls > 0 && !signal.aborted) await Promise.race([idle, once(signal, 'abort')]);
-    if (!signal.aborted) this.#setDown('is about to be stopped');
+    if (!signal.aborted) this.#setDown('was told to stop');
   }
 
   /**
