@@ -1,14 +1,18 @@
-/** Used while nothing better is known, and while there is too little to do for a choice to matter. */
+/** Used while nothing better is known. */
 const usual = 2;
-/** Numbers of calls under way that are tried, in this order. More than four were never better: a server computes one batch at a time. */
-const candidates = [4, 1, 2];
-/** Items in the system below which nothing is tried: two for each call of the largest number. */
-const fewItems = 8;
-/** A period lasts this many mean calls, but at least this long, in milliseconds. */
+/**
+ * Numbers of calls under way that are tried, in this order. A server that computes one batch at a time (a CPU) wants few; one whose steps
+ * take in whatever has come (vLLM on a GPU) answers random arrivals as soon as it can only when each may have a call of its own.
+ */
+const candidates = [16, 4, 1, 2];
+/** With fewer items in the system nothing is tried, and each may have a call of its own. */
+const fewItems = 4;
+/** A period lasts this many mean calls and items, but at least this long, in milliseconds. */
 const periodCalls = 12;
+const periodItems = 100;
 const leastPeriodMs = 400;
-/** Calls after a change that still show the setting before it. */
-const settlingCalls = 3;
+/** Calls after a change that still show the setting before it: at least so many, and all that were under way. */
+const leastSettlingCalls = 3;
 /** A trial ends early when items take this many times as long as before, by the mean of at least so many calls. */
 const harm = 1.5;
 const leastCallsOfTrial = 3;
@@ -79,7 +83,7 @@ export class SlotFinder {
 
   /** Calls that may be under way on one server now. */
   get slots(): number {
-    if (this.#isResting) return usual;
+    if (this.#isResting) return fewItems;
     return this.#trial?.power === null ? this.#trial.slots : this.#best;
   }
 
@@ -88,6 +92,8 @@ export class SlotFinder {
     if (this.#settling > 0) {
       this.#settling--;
       this.#period = null;
+      // Calls of seconds may take longer to settle than what counts as a lull.
+      if (now - call.durationMs - this.#lastJudgedAt <= forgetsAfterMs) this.#lastJudgedAt = now;
       return;
     }
     this.#period ??= {
@@ -113,7 +119,10 @@ export class SlotFinder {
       this.#lastJudgedAt = now;
       // A few calls tell that it is worse, and not how much.
       this.#conclude(trial.slots, -Math.log(harm));
-    } else if (elapsedMs >= Math.max(leastPeriodMs, (periodCalls * period.busyMs) / period.calls)) {
+    } else if (
+      period.items >= periodItems &&
+      elapsedMs >= Math.max(leastPeriodMs, (periodCalls * period.busyMs) / period.calls)
+    ) {
       this.#period = null;
       // Little's law: time spent in the system per time that passed is the mean number of items in it.
       if (period.inSystemMs / elapsedMs < fewItems) this.#rest();
@@ -134,12 +143,12 @@ export class SlotFinder {
     if (isNewLoad) this.#choose(usual);
     if (isNewLoad || this.#isResting) {
       this.#isResting = false;
-      this.#settle();
+      this.#settle(fewItems);
     } else if (this.#trial === null) {
       this.#tryNext(measured);
     } else if (this.#trial.power === null) {
       this.#trial.power = measured.power;
-      this.#settle();
+      this.#settle(this.#trial.slots);
     } else {
       const { slots, power, before } = this.#trial;
       this.#conclude(slots, Math.log(power) - (Math.log(before.power) + Math.log(measured.power)) / 2);
@@ -151,7 +160,7 @@ export class SlotFinder {
     for (const [slots, { wait }] of this.#rivals) {
       if (wait > 0) continue;
       this.#trial = { slots, before, power: null };
-      this.#settle();
+      this.#settle(this.#best);
       return;
     }
   }
@@ -159,7 +168,7 @@ export class SlotFinder {
   /** A trial has ended; `gain` is a logarithm. */
   #conclude(slots: number, gain: number): void {
     this.#trial = null;
-    this.#settle();
+    this.#settle(slots);
     const rival = this.#rivals.get(slots);
     if (!rival) return;
     const isFirst = rival.gain === null; // one trial may be chance
@@ -179,8 +188,9 @@ export class SlotFinder {
     this.#trial = null;
   }
 
-  #settle(): void {
-    this.#settling = settlingCalls;
+  /** After a change from so many calls under way. */
+  #settle(slots: number): void {
+    this.#settling = Math.max(leastSettlingCalls, slots);
   }
 }
 

@@ -10,8 +10,9 @@ export interface BatchBudget {
 }
 
 interface KeyLine {
-  items: Item[];
-  /** Index of the first item that waits; what is before it was taken or abandoned. The array is trimmed now and then. */
+  /** Nothing is left of items that were taken or passed over: the line may be old, and they would grow old with it. */
+  items: (Item | undefined)[];
+  /** Index of the first item that waits. The array is trimmed now and then. */
   head: number;
   /** Items that wait: those from `head` on that are not abandoned. */
   size: number;
@@ -96,7 +97,7 @@ export class ClassLine {
       left.tokens -= item.tokens;
       taken.push(item);
       item.onAbandoned = undefined;
-      line.head++;
+      passFirst(line);
       this.#remove(line, item);
       tookInTurn = line.size > 0;
     }
@@ -129,9 +130,7 @@ export class ClassLine {
 
   /** Removes and returns everything. */
   clear(): Item[] {
-    const items = [...this.#lines.values()].flatMap(({ items, head }) =>
-      items.slice(head).filter(item => !item.isAbandoned),
-    );
+    const items = [...this.#lines.values()].flatMap(waitingIn);
     for (const item of items) item.onAbandoned = undefined;
     this.#lines.clear();
     this.#turns = [];
@@ -145,10 +144,10 @@ export class ClassLine {
   }
 
   #takeLine(line: KeyLine): Item[] {
-    const items = line.items.slice(line.head).filter(({ isAbandoned }) => !isAbandoned);
+    const items = waitingIn(line);
     for (const item of items) {
       item.onAbandoned = undefined;
-      line.head++;
+      passFirst(line);
       this.#remove(line, item);
     }
     return items;
@@ -191,12 +190,20 @@ export class ClassLine {
       this.#lines.delete(item.keyId);
       const turn = this.#turns.indexOf(item.keyId);
       this.#turns.splice(turn, 1);
+      line.items = [];
       return;
     }
-    while (line.items[line.head]?.isAbandoned) line.head++;
+    while (line.items[line.head]?.isAbandoned) passFirst(line);
     if (line.items.length > 1024 && line.items.length > line.size * 2) {
-      line.items = line.items.slice(line.head).filter(({ isAbandoned }) => !isAbandoned);
+      line.items = waitingIn(line);
       line.head = 0;
     }
   }
 }
+
+function passFirst(line: KeyLine): void {
+  line.items[line.head++] = undefined;
+}
+
+const waitingIn = ({ items, head }: KeyLine): Item[] =>
+  items.slice(head).filter((item): item is Item => item !== undefined && !item.isAbandoned);
