@@ -15,6 +15,8 @@ import { SlotFinder } from './slot-finder.ts';
 const aheadMs = 1000;
 /** The least part of a batch that a call in line may hold meanwhile, however many calls are allowed. */
 const leastShare = 1 / 4;
+/** More calls under way than this are found to help where calls are small. Whole batches would only wait at the server, and a stranger's text behind them. */
+const mostLargeCalls = 4;
 
 export interface BatcherOptions {
   pool: UpstreamPool;
@@ -70,7 +72,8 @@ export class Batcher {
       const now = this.#now();
       const budget = this.#budgetInLine(now);
       const isFull = this.queue.size >= budget.items || this.queue.tokens >= budget.tokens;
-      const next = pool.nextFree(now, this.slots, upstream => ({
+      const slots = isFull || this.#isSharing(now) ? this.#slotsOfLargeCalls : this.slots;
+      const next = pool.nextFree(now, slots, upstream => ({
         items: this.#itemsWaitingForOne(),
         isFull,
         isShared: wire.canJoinJobs(upstream),
@@ -109,9 +112,18 @@ export class Batcher {
    */
   #budgetInLine(now: number): BatchBudget {
     const { budget } = this.#options;
-    if (now - this.#lastAheadAt > aheadMs) return budget;
-    const part = (whole: number) => Math.max(1, Math.floor(whole * Math.max(leastShare, 1 / this.slots)));
+    if (!this.#isSharing(now)) return budget;
+    const share = Math.max(leastShare, 1 / this.#slotsOfLargeCalls);
+    const part = (whole: number) => Math.max(1, Math.floor(whole * share));
     return { items: part(budget.items), tokens: part(budget.tokens) };
+  }
+
+  #isSharing(now: number): boolean {
+    return now - this.#lastAheadAt <= aheadMs;
+  }
+
+  get #slotsOfLargeCalls(): number {
+    return this.#options.slots ?? Math.min(this.#slotFinder.slots, mostLargeCalls);
   }
 
   /**
