@@ -81,11 +81,21 @@ describe('the number of calls under way', () => {
   test('becomes one where large batches win', () => {
     const shares = play(new SlotFinder(), computesAlone);
     assert.ok((shares[1] ?? 0) > 0.7, JSON.stringify(shares));
+    assert.equal(shares[16], undefined, 'as many calls as for single texts were tried');
   });
 
   test('becomes more where calls overlap', () => {
     const shares = play(new SlotFinder(), overlaps);
     assert.ok((shares[1] ?? 0) < 0.2, JSON.stringify(shares));
+  });
+
+  test('is as large as for single texts no longer when more comes', () => {
+    const finder = new SlotFinder();
+    const ended: SlotFinder['ended'] = (now, call) => finder.ended(now, call);
+    playRandomArrivals(inSteps, () => finder.slots, 500, ended);
+    assert.equal(finder.slots, 16);
+    const shares = play(finder, overlaps, { from: 120_000 });
+    assert.equal(shares[16], undefined, JSON.stringify(shares));
   });
 
   test('follows when that changes', () => {

@@ -5,6 +5,8 @@ const usual = 2;
  * take in whatever has come (vLLM on a GPU) answers random arrivals as soon as it can only when each may have a call of its own.
  */
 const candidates = [16, 4, 1, 2];
+/** Numbers up to this are for any load; a larger one is for no more than three items a call: of more, fewer calls make batches. */
+const mostForAnyLoad = 4;
 /** With fewer items in the system nothing is tried, and each may have a call of its own. */
 const fewItems = 4;
 /** A period lasts this many mean calls and items, but at least this long, in milliseconds. */
@@ -49,6 +51,7 @@ interface Measured {
   power: number;
   /** Mean milliseconds that an item was in the system. */
   itemMs: number;
+  itemsInSystem: number;
 }
 
 /**
@@ -125,8 +128,9 @@ export class SlotFinder {
     ) {
       this.#period = null;
       // Little's law: time spent in the system per time that passed is the mean number of items in it.
-      if (period.inSystemMs / elapsedMs < fewItems) this.#rest();
-      else this.#judge(now, period.startedAt, { power, itemMs });
+      const itemsInSystem = period.inSystemMs / elapsedMs;
+      if (itemsInSystem < fewItems) this.#rest();
+      else this.#judge(now, period.startedAt, { power, itemMs, itemsInSystem });
     }
   }
 
@@ -144,6 +148,9 @@ export class SlotFinder {
     if (isNewLoad || this.#isResting) {
       this.#isResting = false;
       this.#settle(fewItems);
+    } else if (!isFor(measured.itemsInSystem, this.#best)) {
+      this.#settle(this.#best);
+      this.#choose(usual);
     } else if (this.#trial === null) {
       this.#tryNext(measured);
     } else if (this.#trial.power === null) {
@@ -158,7 +165,7 @@ export class SlotFinder {
   #tryNext(before: Measured): void {
     for (const rival of this.#rivals.values()) rival.wait--;
     for (const [slots, { wait }] of this.#rivals) {
-      if (wait > 0) continue;
+      if (wait > 0 || !isFor(before.itemsInSystem, slots)) continue;
       this.#trial = { slots, before, power: null };
       this.#settle(this.#best);
       return;
@@ -193,6 +200,8 @@ export class SlotFinder {
     this.#settling = Math.max(leastSettlingCalls, slots);
   }
 }
+
+const isFor = (itemsInSystem: number, slots: number) => slots <= mostForAnyLoad || itemsInSystem <= 3 * slots;
 
 const rivalsOf = (best: number): Map<number, Rival> =>
   new Map(
