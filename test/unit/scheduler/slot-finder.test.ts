@@ -77,6 +77,15 @@ function playRandomArrivals(
   return total.ms / total.items;
 }
 
+/** The same with the number of calls that a finder finds meanwhile. */
+const findUnderRandomArrivals = (finder: SlotFinder, callEnd: CallEnd, perSecond: number) =>
+  playRandomArrivals(
+    callEnd,
+    () => finder.slots,
+    perSecond,
+    (now, call) => finder.ended(now, call),
+  );
+
 describe('the number of calls under way', () => {
   test('becomes one where large batches win', () => {
     const shares = play(new SlotFinder(), computesAlone);
@@ -91,8 +100,7 @@ describe('the number of calls under way', () => {
 
   test('is as large as for single texts no longer when more comes', () => {
     const finder = new SlotFinder();
-    const ended: SlotFinder['ended'] = (now, call) => finder.ended(now, call);
-    playRandomArrivals(inSteps, () => finder.slots, 500, ended);
+    findUnderRandomArrivals(finder, inSteps, 500);
     assert.equal(finder.slots, 16);
     const shares = play(finder, overlaps, { from: 120_000 });
     assert.equal(shares[16], undefined, JSON.stringify(shares));
@@ -117,13 +125,7 @@ describe('the number of calls under way', () => {
 
   test('is found without making random arrivals wait', () => {
     for (const perSecond of [40, 100, 160]) {
-      const finder = new SlotFinder();
-      const found = playRandomArrivals(
-        oneByOne,
-        () => finder.slots,
-        perSecond,
-        (now, call) => finder.ended(now, call),
-      );
+      const found = findUnderRandomArrivals(new SlotFinder(), oneByOne, perSecond);
       const [one = 0, two = 0] = [1, 2].map(slots => playRandomArrivals(oneByOne, () => slots, perSecond));
       assert.ok(found < 1.05 * two && two < one, JSON.stringify({ perSecond, found, one, two }));
     }
@@ -131,13 +133,7 @@ describe('the number of calls under way', () => {
 
   test('becomes large where a server takes in whatever comes', () => {
     for (const perSecond of [50, 200, 500, 800]) {
-      const finder = new SlotFinder();
-      const found = playRandomArrivals(
-        inSteps,
-        () => finder.slots,
-        perSecond,
-        (now, call) => finder.ended(now, call),
-      );
+      const found = findUnderRandomArrivals(new SlotFinder(), inSteps, perSecond);
       const [two = 0, most = 0] = [2, 16].map(slots => playRandomArrivals(inSteps, () => slots, perSecond));
       assert.ok(found < 1.15 * most && found < 0.85 * two, JSON.stringify({ perSecond, found, two, most }));
     }

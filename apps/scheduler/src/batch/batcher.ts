@@ -15,7 +15,7 @@ import { SlotFinder } from './slot-finder.ts';
 const aheadMs = 1000;
 /** The least part of a batch that a call in line may hold meanwhile, however many calls are allowed. */
 const leastShare = 1 / 4;
-/** More calls under way than this are found to help where calls are small. Whole batches would only wait at the server, and a stranger's text behind them. */
+/** Whole batches under way at most, where their number is found: more would only wait at the server, and a stranger's text behind them. */
 const mostLargeCalls = 4;
 
 export interface BatcherOptions {
