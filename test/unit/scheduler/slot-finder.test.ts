@@ -93,6 +93,12 @@ describe('the number of calls under way', () => {
     assert.equal(shares[16], undefined, 'as many calls as for single texts were tried');
   });
 
+  test('is found within seconds where it makes a plain difference', () => {
+    const finder = new SlotFinder();
+    play(finder, computesAlone, { ms: 10_000 });
+    assert.equal(finder.slots, 1);
+  });
+
   test('becomes more where calls overlap', () => {
     const shares = play(new SlotFinder(), overlaps);
     assert.ok((shares[1] ?? 0) < 0.2, JSON.stringify(shares));

@@ -27,6 +27,8 @@ const forgetsAfterMs = 30_000;
 const smoothing = 0.3;
 /** How much better a candidate must be, as the logarithm of a ratio: trials are noisy, and changes are not free. */
 const leastGain = Math.log(1.05);
+/** The same after a single trial, which may be chance. */
+const plainGain = Math.log(1.35);
 
 /** A call that ended well. */
 export interface CountedCall {
@@ -178,9 +180,9 @@ export class SlotFinder {
     this.#settle(slots);
     const rival = this.#rivals.get(slots);
     if (!rival) return;
-    const isFirst = rival.gain === null; // one trial may be chance
+    const neededGain = rival.gain === null ? plainGain : leastGain;
     rival.gain = rival.gain === null ? gain : rival.gain + smoothing * (gain - rival.gain);
-    if (!isFirst && rival.gain >= leastGain) {
+    if (rival.gain >= neededGain) {
       this.#choose(slots);
       return;
     }
