@@ -58,10 +58,10 @@ test('pm2 shows one app for each part and no secret of the caller, of the key fi
 
 test('V8 runs as requests need it in the processes that they go through', async () => {
   // PM2 writes over their command lines; the code that they keep is named after the flags that they really got.
-  const flags = requestNodeArguments.join('').replaceAll(/--|=/g, '-').slice(1);
+  const flags = requestNodeArguments.join('').replaceAll(/\W+/g, '-');
   for (const app of ['gateway', 'scheduler', 'state'])
     await waitFor(`kept code of ${app} with ${flags}`, () =>
-      readdirSync(join(projectRoot, 'dist', app)).some(name => name.endsWith(`-${flags}.cache`)),
+      readdirSync(join(projectRoot, 'dist', app)).some(name => name.endsWith(`${flags}.cache`)),
     );
 });
 
